@@ -1,0 +1,53 @@
+#ifndef PUMA_SERVER_TELEMETRY_TASK_FEED_H_
+#define PUMA_SERVER_TELEMETRY_TASK_FEED_H_
+// One ring of revisioned changes of tasks that feeds all watches. No queue per viewer: each has a position and takes what is new.
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "puma/v1/services.pb.h"
+#include "worker/platform/mutex.h"
+
+namespace puma::server {
+
+// Thread-safe.
+class TaskFeed {
+ public:
+  explicit TaskFeed(size_t capacity = 16384);
+  // The engine's side: a task as it is now, or gone.
+  void Put(const v1::Task& task);
+  void Remove(const std::string& name);
+
+  // A viewer's side. Opaque revisions: a random epoch of this host process and a counter.
+  struct Position { uint64_t next = 0; bool snapshot_sent = false; };
+  // Begins with a snapshot, or after `revision`. OUT_OF_RANGE: too old or of another host process. INVALID_ARGUMENT: not a revision.
+  absl::StatusOr<Position> Begin(const std::string& revision) const;
+  // Fills `batch` (about 64 KiB at most) with what is new for `parent` and moves the position. False: nothing new. A viewer that was
+  // overtaken gets a Gap, and then the present state of all tasks.
+  bool Take(const std::string& parent, Position& position, v1::WatchTasksResponse& batch) const;
+  // Calls `f` (must not block) after each change, until the handle is destroyed.
+  std::shared_ptr<void> Subscribe(std::function<void()> f);
+
+  absl::StatusOr<v1::Task> Get(const std::string& name) const;
+  // Tasks of `parent` ("" for all) after `after`, by name.
+  std::vector<v1::Task> List(const std::string& parent, const std::string& after, size_t at_most) const;
+
+ private:
+  struct Change { std::string name; std::shared_ptr<const v1::Task> task; };   // task null: gone
+  std::string RevisionOf(uint64_t counter) const;
+  void Notify() PUMA_EXCLUDES(mutex_);
+  const size_t capacity_;
+  const uint64_t epoch_;
+  mutable Mutex mutex_;
+  uint64_t first_ PUMA_GUARDED_BY(mutex_) = 0;   // counter of changes_.front()
+  std::deque<Change> changes_ PUMA_GUARDED_BY(mutex_);
+  std::map<std::string, std::shared_ptr<const v1::Task>> tasks_ PUMA_GUARDED_BY(mutex_);
+  std::vector<std::weak_ptr<std::function<void()>>> listeners_ PUMA_GUARDED_BY(mutex_);
+};
+
+}  // namespace puma::server
+#endif  // PUMA_SERVER_TELEMETRY_TASK_FEED_H_

@@ -1,0 +1,149 @@
+#ifndef PUMA_WORKER_BUFFER_RING_H_
+#define PUMA_WORKER_BUFFER_RING_H_
+// A bounded single-producer ring of messages in memory that others map read-only. Lanes are rings in segments of their own; commands,
+// results and logs are rings inside the control segments. README.md has the protocol; the names P0..P5, R1..R5, F1..F5 are its steps.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "worker/buffer/layout.h"
+#include "worker/buffer/waiter.h"
+#include "worker/platform/mutex.h"
+
+namespace puma {
+
+struct RingOptions {
+  RingLayout layout = RingLayout::kDescriptors;
+  uint64_t lane_id = 1;
+  uint32_t epoch = 1;
+  uint64_t base = 0;
+  uint64_t capacity = 64;        // messages, 1 .. 2^20
+  uint64_t stride = 0;           // fixed stride: the message's size, rounded up to 8
+  uint64_t payload_bytes = 0;    // descriptors: at least 2 * max_message
+  uint64_t max_message = 0;      // bytes
+  WakeMode wake_mode = WakeMode::kFenced;
+  bool lossy = false;
+  bool annotated = false;
+};
+
+// A position that keeps messages from being overwritten. The words lie in somebody else's task page and are not trusted.
+struct Gate {
+  uint64_t subscription = 0;     // whose it is; names the gate
+  const Word64* position = nullptr;   // null: nobody is there yet; `floor` gates
+  const Word64* tag = nullptr;   // null: always valid; else the position counts once *tag == lane id
+  const Word32* sleep = nullptr; // its reader's sleep word; null: the reader polls or is woken by other means
+  uint64_t floor = 0;            // counts until position is valid and lies in [floor, tail]
+  bool living = true;            // false: its process has ended; still gates
+};
+
+// The writing end. One thread at a time publishes; gates may be changed by another thread meanwhile.
+class RingWriter {
+ public:
+  // How many bytes a ring of these options takes. INVALID_ARGUMENT: the options contradict each other.
+  static absl::StatusOr<size_t> BytesNeeded(const RingOptions& options);
+  // Formats `memory` (zeroed, kLine-aligned, BytesNeeded long), which must outlive the writer.
+  static absl::StatusOr<std::unique_ptr<RingWriter>> Create(std::span<std::byte> memory, const RingOptions& options);
+  // Goes on where an earlier writer of the same process role stopped (the host on its command rings). The header is checked.
+  static absl::StatusOr<std::unique_ptr<RingWriter>> Resume(std::span<std::byte> memory);
+
+  // Room for one message, to be written in place and then committed; at most max_message. Never blocks. RESOURCE_EXHAUSTED: full;
+  // INVALID_ARGUMENT: too large; FAILED_PRECONDITION: completed. A second Reserve without Commit gives the first one up.
+  absl::StatusOr<std::span<std::byte>> TryReserve(size_t bytes);
+  // Publishes what was reserved (its first `bytes`, if fewer were needed) and wakes sleeping readers.
+  void Commit(size_t bytes, MessageKind kind = MessageKind::kValue, uint16_t flags = 0, const Annotation* annotation = nullptr);
+  // The last message, in its reserved place: never refused for space. Idempotent. The error's text is cut at kErrorBytes.
+  void Complete(std::string_view error);
+
+  // Waiting for room (F1..F5) is WaitForRoom below: one publisher may wait on several rings at once.
+  bool HasRoom(size_t bytes);
+  void AnnounceWant(size_t bytes);    // F1, F2
+  void WithdrawWant();                // F5
+  void AddLaggingTo(WaitSet& set);    // the positions whose move could make room
+
+  // A gate per subscription. The same subscription again replaces it: the new gate's floor is raised to what the old one had reached.
+  void SetGate(const Gate& gate) PUMA_EXCLUDES(gates_mutex_);
+  void RemoveGate(uint64_t subscription) PUMA_EXCLUDES(gates_mutex_);
+  void MarkDown(uint64_t subscription) PUMA_EXCLUDES(gates_mutex_);
+  bool AllGatesLiving() PUMA_EXCLUDES(gates_mutex_);
+
+  uint64_t tail() const { return tail_; }
+  uint64_t Waiting();                 // tail - slowest gate: how full it is
+  const RingConstants& constants() const { return constants_; }
+
+ private:
+  friend class RingWriterTestPeer;
+  RingWriter(std::span<std::byte> memory, const RingConstants& constants);
+  uint64_t SlowestGate() PUMA_EXCLUDES(gates_mutex_);
+  bool Release(size_t bytes);         // P0
+  void WakeReaders() PUMA_EXCLUDES(gates_mutex_);
+
+  RingHeader* header_;
+  Descriptor* descriptors_;
+  Annotation* annotations_;
+  std::byte* payload_;
+  RingConstants constants_;
+  uint64_t tail_;
+  uint64_t min_;                      // cached slowest gate
+  uint64_t payload_head_ = 0;         // next free byte of the payload ring, counted on for ever
+  std::span<std::byte> reserved_;
+  bool completed_ = false;
+  Mutex gates_mutex_;
+  struct GateState;
+  std::vector<GateState> gates_ PUMA_GUARDED_BY(gates_mutex_);
+};
+
+// Blocks until one of `rings` has room for `bytes`, and returns its index. DEADLINE_EXCEEDED; CANCELLED: `interrupts` said so.
+absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t bytes, absl::Time deadline, const Interrupts& interrupts);
+
+// A message in its place. Valid until the reader's position passes it.
+struct RingItem {
+  uint64_t number = 0;
+  MessageKind kind = MessageKind::kNone;
+  uint16_t flags = 0;
+  std::span<const std::byte> bytes;
+  const Annotation* annotation = nullptr;   // null: the ring has none
+};
+
+// The reading end: looks, never writes. The header was checked and copied; descriptors are copied once and then checked.
+// Thread-compatible. The memory must outlive it.
+class RingReader {
+ public:
+  RingReader() = default;
+  // DATA_LOSS names the first thing that is wrong with the header.
+  static absl::StatusOr<RingReader> Open(std::span<const std::byte> memory);
+
+  const RingConstants& constants() const { return constants_; }
+  uint64_t tail() const;                       // acquire. A tail that ran backwards or too far is reported by Look
+  const Word32* tail_word() const;             // to sleep on
+  uint64_t released() const;
+  const RingHeader& header() const { return *header_; }
+  // The message `number`, or nothing if it is not yet published. `position` is what this reader gates with (for the sanity checks).
+  // DATA_LOSS: the ring is corrupt and must be quarantined.
+  absl::StatusOr<std::optional<RingItem>> Look(uint64_t number);
+  // A lossy reader's look: the payload is copied to `out`, then validated. If the message was overwritten, `number` moves on and the gap
+  // [first, last] is set.
+  struct Gap { uint64_t first = 0, last = 0; };
+  absl::StatusOr<std::optional<RingItem>> CopyOut(uint64_t& number, std::string& out, std::optional<Gap>& gap);
+  // The completion's error text; "" for none. Call only after a kComplete was seen.
+  std::string ErrorText() const;
+  // R4, R5: call after a position was stored; wakes a publisher that waits for it.
+  void WakePublisher(uint64_t position, const Word64* position_word, uint32_t& seen_want) const;
+
+ private:
+  const RingHeader* header_ = nullptr;
+  const Descriptor* descriptors_ = nullptr;
+  const Annotation* annotations_ = nullptr;
+  const std::byte* payload_ = nullptr;
+  RingConstants constants_{};
+  uint64_t seen_tail_ = 0;
+};
+
+}  // namespace puma
+#endif  // PUMA_WORKER_BUFFER_RING_H_

@@ -1,0 +1,47 @@
+#ifndef PUMA_WORKER_BUFFER_WAITER_H_
+#define PUMA_WORKER_BUFFER_WAITER_H_
+// Sleeping on many words at once (futex_waitv), with an own word that anybody of this process may kick.
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "worker/buffer/layout.h"
+
+namespace puma {
+
+// A word that changes when there may be something to do. Thread-safe: any thread kicks, one thread waits.
+class KickWord {
+ public:
+  void Kick();                                        // wakes the sleeper, now or at its next attempt to sleep
+  uint32_t value() const { return word_.load(std::memory_order_acquire); }
+  const Word32* word() const { return &word_; }
+ private:
+  Word32 word_{0};
+};
+
+// What one sleep waits on: up to kMaxWords words with the values they had when they were looked at.
+class WaitSet {
+ public:
+  static constexpr size_t kMaxWords = 127;
+  void Clear() { entries_.clear(); }
+  bool full() const { return entries_.size() >= kMaxWords; }
+  void AddShared(const Word32* word, uint32_t seen);   // in a segment
+  void AddPrivate(const Word32* word, uint32_t seen);  // of this process
+  // Sleeps until a word differs from its seen value or is woken, or the deadline (CLOCK_MONOTONIC, at most 2 s from now: a belt).
+  // Returns early for any reason; callers look again.
+  void Sleep(absl::Duration at_most) const;
+ private:
+  struct Entry { const Word32* word; uint32_t seen; bool shared; };
+  std::vector<Entry> entries_;
+};
+
+// What may end a wait for room early: words to sleep on, and the question whether it is over.
+struct Interrupts {
+  KickWord* kick = nullptr;
+  const Word32* command_tail = nullptr;               // shared; null: none
+  std::function<bool()> interrupted;                  // null: never
+};
+
+}  // namespace puma
+#endif  // PUMA_WORKER_BUFFER_WAITER_H_

@@ -1,0 +1,17 @@
+#ifndef PUMA_WORKER_CONTROL_FAILURE_H_
+#define PUMA_WORKER_CONTROL_FAILURE_H_
+// An error of a runnable as JSON: how it crosses from a worker to the host, in slots and results.
+//   {"code": 3, "message": "...", "types": [...], "stack": [{"function","file","line","module","offset"}], "path": [...], "causes": [...]}
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "worker/include/puma/status.h"
+
+namespace puma::control {
+
+std::string FailureToJson(const Error& error);
+absl::StatusOr<Error> FailureFromJson(std::string_view json);
+
+}  // namespace puma::control
+#endif  // PUMA_WORKER_CONTROL_FAILURE_H_
