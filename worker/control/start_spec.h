@@ -25,6 +25,7 @@ struct InputSpec {
   bool lossy = false;
   bool latest = false;
   std::vector<uint64_t> publishers;   // uids of all declared ones; the input completes when all of them have
+  uint32_t lanes_each = 1;            // lanes of one publisher's epoch that lead here; its epoch is complete when all of them are
   std::vector<KnownLane> lanes;       // their descriptors come by Attach
 };
 // One lane that the task makes and offers.

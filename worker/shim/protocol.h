@@ -5,7 +5,7 @@
 //
 //   host -> shim   Hello GetInventory Spawn StartTask Attach EndLane GateDown Signal KillTree DropSegments AckExit Shutdown Ping
 //   shim -> host   Welcome RunItem SegmentItem InventoryEnd SpawnResult SegmentOffered WorkerFailed Exited TreeEmpty Error Pong
-//   shim -> worker StartTask Attach EndLane GateDown          worker -> shim   WorkerHello Offer WorkerFailed
+//   shim -> worker StartTask Attach EndLane GateDown          worker -> shim   WorkerHello Offer Attached WorkerFailed (the last two are forwarded to the host)
 #include <cstdint>
 
 namespace puma::shim {
@@ -16,7 +16,7 @@ inline constexpr uint16_t kVersion = 1;
 enum class Type : uint16_t {
   kHello = 1, kGetInventory, kSpawn, kStartTask, kAttach, kEndLane, kGateDown, kSignal, kKillTree, kDropSegments, kAckExit, kShutdown, kPing,
   kWelcome = 64, kRunItem, kSegmentItem, kInventoryEnd, kSpawnResult, kSegmentOffered, kWorkerFailed, kExited, kTreeEmpty, kError, kPong,
-  kWorkerHello = 128, kOffer,
+  kWorkerHello = 128, kOffer, kAttached,
 };
 
 struct Header {
@@ -105,8 +105,11 @@ struct Attach {
 };
 // A publisher will publish no more: it FAILED for good (error not empty), or was completed or disabled. Followed by length bytes of error.
 struct EndLane { RunId to; uint64_t publisher; uint32_t slot; uint32_t length; char port[64]; };
-// The process behind a subscription has ended; its gate stays, and the publisher prefers other replicas.
-struct GateDown { RunId to; uint64_t subscription; uint32_t slot; uint32_t reserved; };
+// The process behind a subscription has ended; its gate stays, and the publisher prefers other replicas. remove: its task has ended for
+// good; its gate goes.
+struct GateDown { RunId to; uint64_t subscription; uint32_t slot; uint32_t remove; };
+// A publisher has taken a page as a gate: the subscription's promised messages begin at `start`. Only the publisher's process can say so.
+struct Attached { RunId id; uint64_t lane; uint64_t subscription; uint64_t start; };
 
 struct Signal { RunId id; int32_t signal; int32_t reserved; };
 struct KillTree { RunId id; };
