@@ -20,6 +20,7 @@ struct Policy {
 Policy PolicyOf(const v1::TaskSpec& spec);
 
 // Why a run is being ended, weakest first: stop and delete outrank the rest.
+// kSibling: another task took it along (its group's worker ended, or the strategy).
 enum class Why { kNone, kExit, kCompleted, kHang, kRestart, kSpec, kSibling, kStop, kDelete };
 
 // A plain value: all that is remembered of a task between events. What must survive the host is in the journal.
@@ -38,6 +39,8 @@ struct TaskLife {
   int64_t deadline = 0;                // of the armed timer, CLOCK_BOOTTIME ns; 0: none
   int stage = 0;                       // of the stop ladder: 0 command, 1 SIGTERM, 2 killed
   uint64_t poison_lane = 0, poison_number = 0;   // crashes on one message count once for the intensity
+  uint64_t crash_lane = 0, crash_number = 0;     // the message that the run which now ends was working on; lane 0: none
+  int64_t ready = 0;                   // when the run became RUNNING, CLOCK_BOOTTIME ns; 0: it has not
 };
 
 struct Event {
@@ -63,6 +66,7 @@ struct Event {
   std::string reason;
   v1::RunExit exit;
   double jitter = 0;                   // 0..1, for the back-off
+  uint64_t poison_lane = 0, poison_number = 0;   // with any event about a run's end: the message whose handler was running
 };
 
 struct Action {
@@ -80,7 +84,13 @@ struct Action {
   Kind kind;
 };
 
-// Takes one event. Stale events (another run) change nothing and return no action. `life.deadline` is the timer to arm after the step.
+// One line for people: "killed by SIGKILL", "threw std::runtime_error: no disk", "exit code 3".
+std::string Summarize(const v1::RunExit& exit);
+
+// True once kRemove was returned: no event has an effect any more.
+bool Removed(const TaskLife& life);
+
+// Takes one event. `exit.time` is copied from the events and never made up here. Stale events (another run) change nothing and return no action. `life.deadline` is the timer to arm after the step.
 std::vector<Action> Step(TaskLife& life, const Policy& policy, const Event& event);
 
 }  // namespace puma::server
