@@ -2,6 +2,7 @@
 #define PUMA_WORKER_CONTROL_FAILURE_H_
 // An error of a runnable as JSON: how it crosses from a worker to the host, in slots and results.
 //   {"code": 3, "message": "...", "types": [...], "stack": [{"function","file","line","module","offset"}], "path": [...], "causes": [...]}
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,7 +11,9 @@
 
 namespace puma::control {
 
-std::string FailureToJson(const Error& error);
+// Texts, stack and causes are shortened until the JSON has at most that many bytes (no fewer than 1 KiB).
+std::string FailureToJson(const Error& error, size_t at_most = SIZE_MAX);
+// INVALID_ARGUMENT. Causes that are nested deeper than 16 are left out.
 absl::StatusOr<Error> FailureFromJson(std::string_view json);
 
 }  // namespace puma::control

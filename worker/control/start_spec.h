@@ -14,44 +14,44 @@ namespace puma::control {
 // A lane that exists already, of a publisher that the input reads; the older epoch first.
 struct KnownLane {
   uint64_t lane = 0;
-  uint64_t publisher = 0;      // uid
+  uint64_t publisher = 0;  // uid
   uint32_t epoch = 0;
   uint32_t page_slot = 0;
-  uint64_t next = 0;           // where this subscription goes on
-  uint64_t deliveries = 0;     // how often `next` was handed out before
+  uint64_t next = 0;        // where this subscription goes on
+  uint64_t deliveries = 0;  // how often `next` was handed out before
 };
 struct InputSpec {
   std::string port, buffer;
   bool lossy = false;
   bool latest = false;
-  std::vector<uint64_t> publishers;   // uids of all declared ones; the input completes when all of them have
-  uint32_t lanes_each = 1;            // lanes of one publisher's epoch that lead here; its epoch is complete when all of them are
-  std::vector<KnownLane> lanes;       // their descriptors come by Attach
+  std::vector<uint64_t> publishers;  // uids of all declared ones; the input completes when all of them have
+  uint32_t lanes_each = 1;           // lanes of one publisher's epoch that lead here; its epoch is complete when all of them are
+  std::vector<KnownLane> lanes;      // their descriptors come by Attach
 };
 // One lane that the task makes and offers.
 struct LaneSpec {
-  uint64_t lane = 0;                        // id; also the grant's
-  uint32_t replica = 0;                     // of the shared subscription
-  std::vector<uint64_t> subscriptions;      // uids of the declared reliable readers: each gates from the beginning
+  uint64_t lane = 0;                    // id; also the grant's
+  uint32_t replica = 0;                 // of the shared subscription
+  std::vector<uint64_t> subscriptions;  // uids of the declared reliable readers: each gates from the beginning
 };
 struct OutputSpec {
   std::string port, buffer;
   uint32_t epoch = 1;
   uint64_t capacity = 64, payload_bytes = 0;
-  std::string on_full;                      // block, error, warn, ignore, drop_oldest, latest
-  std::vector<LaneSpec> lanes;              // at least one; several: the publisher chooses the least filled living one
+  std::string on_full;          // block, error, warn, ignore, drop_oldest, latest
+  std::vector<LaneSpec> lanes;  // at least one; several: the publisher chooses the least filled living one
 };
 struct StartSpec {
-  std::string pipeline, name;               // name: of the task, with its replica: "detector.0"
+  std::string pipeline, name;  // name: of the task, with its replica: "detector.0"
   uint64_t task = 0, run = 0, ticket = 0;
   uint32_t slot = 0;
-  std::string module;                       // path of the .so
-  std::string module_name, type;            // "edges", "EdgeDetector"
-  std::map<std::string, std::string> params;   // name to JSON text
-  int log_level = 2;                        // puma::Level's number
-  uint64_t page = 0;                        // segment id of the task page
+  std::string module;                         // path of the .so
+  std::string module_name, type;              // "edges", "EdgeDetector"
+  std::map<std::string, std::string> params;  // name to JSON text
+  int log_level = 2;                          // puma::Level's number
+  uint64_t page = 0;                          // segment id of the task page
   uint64_t max_deliveries = 3;
-  bool alone = true;                        // the only task of its worker: the worker ends with it
+  bool alone = true;  // the only task of its worker: the worker ends with it
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;
 };
