@@ -1,0 +1,39 @@
+# What `cmake --install` puts where, and the package that find_package(puma) finds there.
+include(CMakePackageConfigHelpers)
+
+set(PUMA_MODULE_DIR ${CMAKE_INSTALL_LIBDIR}/puma/modules)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/puma)
+
+# The executables; those that this build has.
+foreach(program puma-worker puma-shim puma-host puma-ctl)
+  if(TARGET ${program})
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
+endforeach()
+
+# The SDK: libpuma, its headers, its CMake package.
+get_target_property(sdk puma::puma ALIASED_TARGET)
+if(NOT sdk)
+  set(sdk puma::puma)
+endif()
+set_target_properties(${sdk} PROPERTIES EXPORT_NAME puma)
+install(TARGETS ${sdk} EXPORT pumaTargets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY worker/include/puma DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(EXPORT pumaTargets NAMESPACE puma:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/pumaConfig.cmake.in ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake
+  INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_FULL_BINDIR PUMA_MODULE_DIR)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/package/pumaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake ${PROJECT_BINARY_DIR}/package/pumaConfigVersion.cmake cmake/PumaModule.cmake
+        DESTINATION ${package_dir})
+
+# The example module, the promise to clients, and the service.
+if(TARGET edges)
+  install(TARGETS edges LIBRARY DESTINATION ${PUMA_MODULE_DIR})
+endif()
+if(PUMA_BUILD_SERVER)
+  install(DIRECTORY proto/puma DESTINATION ${CMAKE_INSTALL_DATADIR}/puma/proto FILES_MATCHING PATTERN "*.proto")
+  configure_file(deploy/puma.service.in ${PROJECT_BINARY_DIR}/package/puma.service @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/package/puma.service DESTINATION lib/systemd/system)
+endif()
