@@ -1,0 +1,216 @@
+#include "server/rpc/services.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "puma/v1/services.grpc.pb.h"
+#include "server/rpc/names.h"
+#include "server/rpc/status_codec.h"
+#include "server/rpc/stream_call.h"
+#include "server/rpc/unary_call.h"
+
+namespace puma::server {
+namespace {
+
+using Context = grpc::CallbackServerContext;
+using Reactor = grpc::ServerUnaryReactor;
+
+Reactor* Finish(Context* context, const absl::Status& status) {
+  Reactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc<grpc::Status>(status));
+  return reactor;
+}
+
+// Answers with a whole response.
+template <class Response>
+Reactor* Finish(Context* context, absl::StatusOr<Response> answer, Response* response) {
+  if (answer.ok()) *response = *std::move(answer);
+  return Finish(context, answer.status());
+}
+
+// Answers with a response that has the answer in one field, which `set` fills.
+template <class Resource, class Set>
+Reactor* FinishWith(Context* context, absl::StatusOr<Resource> answer, Set set) {
+  if (answer.ok()) set(*std::move(answer));
+  return Finish(context, answer.status());
+}
+
+absl::Status CheckPage(int page_size) {
+  return page_size < 0 ? BadField("page_size", "must not be negative; 0 means the default of 100") : absl::OkStatus();
+}
+
+template <class Request>
+absl::Status CheckList(const Request& request) {
+  if (absl::Status status = CheckName(NameForm::kParent, request.parent(), "parent"); !status.ok()) return status;
+  return CheckPage(request.page_size());
+}
+
+absl::Time DeadlineOf(const Context& context) {
+  const auto deadline = context.deadline();
+  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
+}
+
+// Asks the engine for something that it answers later.
+template <class Response, class Ask>
+Reactor* Later(Response* response, Ask ask) {
+  auto* call = new UnaryCall<Response>(response);
+  ask(call->MakeReply());
+  return call;  // alive until OnDone, which gRPC calls only after this has returned
+}
+
+class HostService final : public v1::HostService::CallbackService {
+ public:
+  explicit HostService(const Backends& backends) : engine_(backends.engine) {}
+
+  Reactor* GetHost(Context* context, const v1::GetHostRequest*, v1::GetHostResponse* response) override {
+    *response->mutable_host() = engine_->GetHost();
+    return Finish(context, absl::OkStatus());
+  }
+  Reactor* ListTypes(Context*, const v1::ListTypesRequest* request, v1::ListTypesResponse* response) override {
+    return Later(response, [&](auto reply) { engine_->ListTypes(*request, std::move(reply)); });
+  }
+
+ private:
+  Engine* const engine_;
+};
+
+class PipelineService final : public v1::PipelineService::CallbackService {
+ public:
+  explicit PipelineService(const Backends& backends) : engine_(backends.engine) {}
+
+  Reactor* ApplyPipeline(Context*, const v1::ApplyPipelineRequest* request, v1::ApplyPipelineResponse* response) override {
+    return Later(response, [&](auto reply) { engine_->Apply(*request, std::move(reply)); });
+  }
+  Reactor* DeletePipeline(Context* context, const v1::DeletePipelineRequest* request, v1::DeletePipelineResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kPipeline, request->name(), "name"); !status.ok()) return Finish(context, status);
+    return Later(response, [&](auto reply) { engine_->Delete(*request, std::move(reply)); });
+  }
+  Reactor* GetPipeline(Context* context, const v1::GetPipelineRequest* request, v1::GetPipelineResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kPipeline, request->name(), "name"); !status.ok()) return Finish(context, status);
+    return FinishWith(context, engine_->GetPipeline(request->name()),
+                      [&](v1::Pipeline p) { *response->mutable_pipeline() = std::move(p); });
+  }
+  Reactor* ListPipelines(Context* context, const v1::ListPipelinesRequest* request, v1::ListPipelinesResponse* response) override {
+    if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
+    return Finish(context, engine_->ListPipelines(*request), response);
+  }
+
+ private:
+  Engine* const engine_;
+};
+
+class TaskService final : public v1::TaskService::CallbackService {
+ public:
+  explicit TaskService(const Backends& backends) : backends_(backends), engine_(backends.engine) {}
+
+  Reactor* GetTask(Context* context, const v1::GetTaskRequest* request, v1::GetTaskResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    return FinishWith(context, engine_->GetTask(request->name()), [&](v1::Task t) { *response->mutable_task() = std::move(t); });
+  }
+  Reactor* ListTasks(Context* context, const v1::ListTasksRequest* request, v1::ListTasksResponse* response) override {
+    if (absl::Status status = CheckList(*request); !status.ok()) return Finish(context, status);
+    return Finish(context, engine_->ListTasks(*request), response);
+  }
+  Reactor* StartTask(Context* context, const v1::StartTaskRequest* request, v1::StartTaskResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    return Later(response, [&](auto reply) { engine_->Start(*request, std::move(reply)); });
+  }
+  Reactor* StopTask(Context* context, const v1::StopTaskRequest* request, v1::StopTaskResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    return Later(response, [&](auto reply) { engine_->Stop(*request, std::move(reply)); });
+  }
+  Reactor* InvokeCommand(Context* context, const v1::InvokeCommandRequest* request, v1::InvokeCommandResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (request->command().empty()) return Finish(context, BadField("command", "must be given"));
+    auto* call = new UnaryCall<v1::InvokeCommandResponse>(response);
+    call->Keep(engine_->Invoke(*request, DeadlineOf(*context), call->MakeReply()));
+    return call;
+  }
+  grpc::ServerWriteReactor<v1::WatchTasksResponse>* WatchTasks(Context* context, const v1::WatchTasksRequest* request) override {
+    using Call = StreamCall<v1::WatchTasksResponse>;
+    if (absl::Status status = CheckName(NameForm::kParent, request->parent(), "parent"); !status.ok()) return Call::Refuse(status);
+    auto position = backends_.tasks->Begin(request->revision());
+    if (!position.ok()) return Call::Refuse(position.status());
+    auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
+    if (!permit.ok()) return Call::Refuse(permit.status());
+    return Call::Open(backends_.pump, StreamPump::kTasks, *std::move(permit),
+                      [tasks = backends_.tasks, parent = request->parent(), position = *position](v1::WatchTasksResponse& batch) mutable {
+                        return tasks->Take(parent, position, batch) ? Taken::kBatch : Taken::kNothing;
+                      });
+  }
+
+ private:
+  const Backends backends_;
+  Engine* const engine_;
+};
+
+class BufferService final : public v1::BufferService::CallbackService {
+ public:
+  explicit BufferService(const Backends& backends) : engine_(backends.engine) {}
+
+  Reactor* GetBuffer(Context* context, const v1::GetBufferRequest* request, v1::GetBufferResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kBuffer, request->name(), "name"); !status.ok()) return Finish(context, status);
+    return FinishWith(context, engine_->GetBuffer(request->name()), [&](v1::Buffer b) { *response->mutable_buffer() = std::move(b); });
+  }
+  Reactor* ListBuffers(Context* context, const v1::ListBuffersRequest* request, v1::ListBuffersResponse* response) override {
+    if (absl::Status status = CheckList(*request); !status.ok()) return Finish(context, status);
+    return Finish(context, engine_->ListBuffers(*request), response);
+  }
+
+ private:
+  Engine* const engine_;
+};
+
+class LogService final : public v1::LogService::CallbackService {
+ public:
+  explicit LogService(const Backends& backends) : backends_(backends) {}
+
+  grpc::ServerWriteReactor<v1::TailLogsResponse>* TailLogs(Context* context, const v1::TailLogsRequest* request) override {
+    using Call = StreamCall<v1::TailLogsResponse>;
+    if (absl::Status status = Check(*request); !status.ok()) return Call::Refuse(status);
+    auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
+    if (!permit.ok()) return Call::Refuse(permit.status());
+    const unsigned causes = request->follow() ? StreamPump::kLogs : 0;
+    return Call::Open(
+        backends_.pump, causes, *std::move(permit),
+        [logs = backends_.logs, request = *request, position = backends_.logs->Begin(*request)](v1::TailLogsResponse& batch) mutable {
+          if (logs->Take(request, position, batch)) return Taken::kBatch;
+          return request.follow() ? Taken::kNothing : Taken::kEnd;
+        });
+  }
+
+ private:
+  static absl::Status Check(const v1::TailLogsRequest& request) {
+    if (absl::Status status = CheckName(NameForm::kLogParent, request.parent(), "parent"); !status.ok()) return status;
+    if (request.history() < -1) return BadField("history", "must be a number of records, or -1 for all");
+    if (!v1::LogLevel_IsValid(request.min_level())) return BadField("min_level", absl::StrCat(request.min_level(), " is not a level"));
+    return absl::OkStatus();
+  }
+
+  const Backends backends_;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(const Backends& backends) {
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  services.push_back(std::make_unique<HostService>(backends));
+  services.push_back(std::make_unique<PipelineService>(backends));
+  services.push_back(std::make_unique<TaskService>(backends));
+  services.push_back(std::make_unique<BufferService>(backends));
+  services.push_back(std::make_unique<LogService>(backends));
+  return services;
+}
+
+// gRPC 1.51 says "unix:" for the peer of every Unix socket's connection. But each connection has a security context of its own, whose
+// properties lie at an address of their own.
+std::string ConnectionOf(const grpc::CallbackServerContext& context) {
+  const auto security = context.auth_context();
+  if (!security) return context.peer();
+  const auto values = security->FindPropertyValues("transport_security_type");
+  return values.empty() ? context.peer() : absl::StrCat(context.peer(), "#", reinterpret_cast<uintptr_t>(values.front().data()));
+}
+
+}  // namespace puma::server
