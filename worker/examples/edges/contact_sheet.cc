@@ -62,9 +62,9 @@ absl::Status ContactSheet::OnEdges(const Edges& edges, const puma::Message& mess
   if (!Fits(header.image, edges.bytes().size()) || header.image.channels != 1)
     return puma::InvalidArgument("edges whose header does not fit");
   header.image.copied_bytes += shared_.Copied(edges.bytes());
-  const bool is_new = tally_.Add(header, edges.bytes().size(), message.delivery, message.publisher, absl::Now());
+  const bool is_new = tally_.Add(header, edges.bytes().size(), message.redelivered, absl::Now());
   changed_ = true;
-  const Colour colour = is_new ? ColourOf(message.publisher) : kRed;
+  const Colour colour = is_new ? ColourOf(Detector(header)) : kRed;
   if (std::optional<int> cell = CellOf(header.image)) canvas_->Draw(*cell, header.image, edges.bytes(), colour);
   return absl::OkStatus();
 }

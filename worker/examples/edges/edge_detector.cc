@@ -25,6 +25,7 @@ absl::Status EdgeDetector::OnFrame(const Image& frame, const puma::Message& mess
   PUMA_ASSIGN_OR_RETURN(auto edges, edges_.Loan(pixels, puma::kInfinite));
   EdgesHeader& header = *edges.operator->();
   header = {.image = frame.header(), .threshold = threshold_};
+  name().copy(header.detector, sizeof(header.detector));
   header.image.stride = frame->width;
   header.image.channels = 1;
   header.image.copied_bytes += shared_.Copied(frame.bytes()) + shared_.Copied(edges.bytes());

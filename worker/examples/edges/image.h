@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <string_view>
 
 namespace edges {
 
@@ -21,10 +23,13 @@ struct ImageHeader {
 using Image = puma::Block<ImageHeader>;
 
 struct EdgesHeader {
-  ImageHeader image;     // channels = 1; 255 is an edge, 0 is none
-  double threshold = 0;  // that these edges were found with
+  ImageHeader image;       // channels = 1; 255 is an edge, 0 is none
+  double threshold = 0;    // that these edges were found with
+  char detector[48] = {};  // the task that found them; cut to fit
 };
 using Edges = puma::Block<EdgesHeader>;
+
+inline std::string_view Detector(const EdgesHeader& header) { return {header.detector, strnlen(header.detector, sizeof(header.detector))}; }
 
 // False: the header promises more pixels than there are bytes, or none at all.
 inline bool Fits(const ImageHeader& header, size_t pixel_bytes) {

@@ -7,17 +7,17 @@
 
 namespace edges {
 
-bool Tally::Add(const EdgesHeader& header, uint64_t bytes, int delivery, std::string_view publisher, absl::Time when) {
+bool Tally::Add(const EdgesHeader& header, uint64_t bytes, bool redelivered, absl::Time when) {
   const uint64_t number = header.image.number;
   if (seen_.size() <= number) seen_.resize(number + 1);
   const bool is_new = !seen_[number];
   seen_[number] = true;
   expected_ = std::max(expected_, header.image.total);
   (is_new ? distinct_ : duplicates_) += 1;
-  redelivered_ += delivery > 1 ? 1 : 0;
+  redelivered_ += redelivered ? 1 : 0;
   bytes_ += bytes;
   copied_bytes_ += header.image.copied_bytes;
-  ++by_publisher_[std::string(publisher)];
+  ++by_detector_[std::string(Detector(header))];
   ++by_threshold_[header.threshold];
   first_ = std::min(first_, when);
   last_ = std::max(last_, when);
@@ -40,13 +40,13 @@ std::string Tally::AsJson(bool complete, std::string_view picture) const {
   json["frames_expected"] = expected_;
   json["frames_distinct"] = distinct_;
   json["frames_twice"] = duplicates_;
-  json["frames_redelivered_to_sink"] = redelivered_;
+  json["frames_redelivered"] = redelivered_;
   json["frames_missing"] = Missing();
   json["bytes"] = bytes_;
   json["copied_bytes"] = copied_bytes_;
   json["copied_bytes_per_frame"] = frames == 0 ? 0.0 : static_cast<double>(copied_bytes_) / static_cast<double>(frames);
   json["seconds"] = frames == 0 ? 0.0 : absl::ToDoubleSeconds(last_ - first_);
-  json["by_publisher"] = by_publisher_;
+  json["by_detector"] = by_detector_;
   for (const auto& [threshold, count] : by_threshold_) json["by_threshold"][absl::StrCat(threshold)] = count;
   json["picture"] = picture;
   return json.dump(2) + "\n";

@@ -1,6 +1,6 @@
 #ifndef EDGES_TALLY_H_
 #define EDGES_TALLY_H_
-// What arrived: which frames, how often, from whom.
+// What arrived: which frames, how often, found by whom.
 #include <absl/time/time.h>
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace edges {
 class Tally {
  public:
   // True: this frame has not come before.
-  bool Add(const EdgesHeader& header, uint64_t bytes, int delivery, std::string_view publisher, absl::Time when);
+  bool Add(const EdgesHeader& header, uint64_t bytes, bool redelivered, absl::Time when);
 
   uint64_t distinct() const { return distinct_; }
   // The numbers below the expected total (or, where that is unknown, below the highest that came) that never came.
@@ -33,7 +33,7 @@ class Tally {
   uint64_t redelivered_ = 0;
   uint64_t bytes_ = 0;
   uint64_t copied_bytes_ = 0;
-  std::map<std::string, uint64_t, std::less<>> by_publisher_;
+  std::map<std::string, uint64_t, std::less<>> by_detector_;
   std::map<double, uint64_t> by_threshold_;
   absl::Time first_ = absl::InfiniteFuture();
   absl::Time last_ = absl::InfinitePast();
