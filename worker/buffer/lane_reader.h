@@ -15,17 +15,17 @@ namespace puma {
 // Only the runnable's thread uses it.
 class LaneReader {
  public:
-  // Maps the lane and binds it to `slot`. A slot whose tag is this lane already (it was resumed from an earlier run) is gone on with; a free
-  // one begins at `start`. DATA_LOSS: the lane is not acceptable.
+  // Maps the lane and binds it to `slot`. A slot whose tag is this lane already (it was resumed from an earlier run) is gone on with; a
+  // free one begins at `start`. DATA_LOSS: the lane is not acceptable.
   static absl::StatusOr<std::unique_ptr<LaneReader>> Open(UniqueFd lane, PageSlot& slot, uint64_t start);
 
   // The next message; nothing if there is none. Does not consume.
   absl::StatusOr<std::optional<RingItem>> Peek();
-  uint64_t Deliveries() const;       // of the message that Peek shows: 1, or more after a death
-  void Begin();                      // its handler is about to run
-  void Finish();                     // R2: its handler has returned
-  void StorePosition();              // R3..R5: what is finished may be overwritten. Per batch, before sleeping, before blocking, before leaving
-  void Leave();                      // stores the position and frees the slot's tag. Not used when the lane is to be resumed
+  uint64_t Deliveries() const;  // of the message that Peek shows: 1, or more after a death
+  void Begin();                 // its handler is about to run
+  void Finish();                // R2: its handler has returned
+  void StorePosition();         // R3..R5: what is finished may be overwritten. Per batch, before sleeping, before blocking, before leaving
+  void Leave();                 // stores the position and frees the slot's tag. Not used when the lane is to be resumed
 
   // For a lossy lane: copies the next message out (see RingReader::CopyOut).
   absl::StatusOr<std::optional<RingItem>> PeekCopy(std::string& out, std::optional<RingReader::Gap>& gap);
@@ -41,14 +41,14 @@ class LaneReader {
   PageSlot* slot_;
   uint64_t next_;
   uint64_t stored_;
-  uint64_t resumed_;                 // the number at which an earlier run died
+  uint64_t resumed_;  // the number at which an earlier run died
   uint64_t resumed_deliveries_;
   uint32_t seen_want_ = 0;
 };
 
 // S0..S5: sleeps until a lane has something new, the kick word or the command ring moved, or the deadline. Positions must be stored before.
-void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick, const Word32* command_tail,
-                  uint32_t seen_command_tail, absl::Time deadline);
+void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick,
+                  const Word32* command_tail, uint32_t seen_command_tail, absl::Time deadline);
 
 }  // namespace puma
 #endif  // PUMA_WORKER_BUFFER_LANE_READER_H_

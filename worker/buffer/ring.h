@@ -24,23 +24,24 @@ struct RingOptions {
   uint64_t lane_id = 1;
   uint32_t epoch = 1;
   uint64_t base = 0;
-  uint64_t capacity = 64;        // messages, 1 .. 2^20
-  uint64_t stride = 0;           // fixed stride: the message's size, rounded up to 8
-  uint64_t payload_bytes = 0;    // descriptors: at least 2 * max_message
-  uint64_t max_message = 0;      // bytes
+  uint64_t capacity = 64;      // messages, 1 .. 2^20
+  uint64_t stride = 0;         // fixed stride: the message's size, rounded up to 8
+  uint64_t payload_bytes = 0;  // descriptors: at least 2 * max_message
+  uint64_t max_message = 0;    // bytes
   WakeMode wake_mode = WakeMode::kFenced;
   bool lossy = false;
   bool annotated = false;
 };
 
-// A position that keeps messages from being overwritten. The words lie in somebody else's task page and are not trusted.
+// A position that keeps messages from being overwritten. The words lie in somebody else's task page and are not trusted. They must stay
+// mapped until SetGate has replaced the gate or RemoveGate has removed it; when those return, the publisher no longer looks at them.
 struct Gate {
-  uint64_t subscription = 0;     // whose it is; names the gate
-  const Word64* position = nullptr;   // null: nobody is there yet; `floor` gates
-  const Word64* tag = nullptr;   // null: always valid; else the position counts once *tag == lane id
-  const Word32* sleep = nullptr; // its reader's sleep word; null: the reader polls or is woken by other means
-  uint64_t floor = 0;            // counts until position is valid and lies in [floor, tail]
-  bool living = true;            // false: its process has ended; still gates
+  uint64_t subscription = 0;         // whose it is; names the gate
+  const Word64* position = nullptr;  // null: nobody is there yet; `floor` gates
+  const Word64* tag = nullptr;       // null: always valid; else the position counts once *tag == lane id
+  const Word32* sleep = nullptr;     // its reader's sleep word; null: the reader polls or is woken by other means
+  uint64_t floor = 0;                // counts until position is valid and lies in [floor, tail]
+  bool living = true;                // false: its process has ended; still gates
 };
 
 // The writing end. One thread at a time publishes; gates may be changed by another thread meanwhile.
@@ -56,47 +57,79 @@ class RingWriter {
   // Room for one message, to be written in place and then committed; at most max_message. Never blocks. RESOURCE_EXHAUSTED: full;
   // INVALID_ARGUMENT: too large; FAILED_PRECONDITION: completed. A second Reserve without Commit gives the first one up.
   absl::StatusOr<std::span<std::byte>> TryReserve(size_t bytes);
-  // Publishes what was reserved (its first `bytes`, if fewer were needed) and wakes sleeping readers.
+  // Publishes what was reserved (its first `bytes`, if fewer were needed) and wakes sleeping readers. A fixed-stride ring carries neither
+  // `kind` nor a length: each message is a kValue of max_message bytes (and `flags` travels in the annotation, if there is one).
   void Commit(size_t bytes, MessageKind kind = MessageKind::kValue, uint16_t flags = 0, const Annotation* annotation = nullptr);
   // The last message, in its reserved place: never refused for space. Idempotent. The error's text is cut at kErrorBytes.
   void Complete(std::string_view error);
 
   // Waiting for room (F1..F5) is WaitForRoom below: one publisher may wait on several rings at once.
   bool HasRoom(size_t bytes);
-  void AnnounceWant(size_t bytes);    // F1, F2
-  void WithdrawWant();                // F5
-  void AddLaggingTo(WaitSet& set);    // the positions whose move could make room
+  void AnnounceWant(size_t bytes);                       // F1, F2. Then look once more before sleeping
+  void WithdrawWant();                                   // F5
+  bool CanSleepLong() const { return can_sleep_long_; }  // false: F2 is not available here, sleep for a millisecond
+  bool AddLaggingTo(WaitSet& set);  // F4: the positions whose move could make room. False: none lags any more, look again
 
   // A gate per subscription. The same subscription again replaces it: the new gate's floor is raised to what the old one had reached.
-  void SetGate(const Gate& gate) PUMA_EXCLUDES(gates_mutex_);
+  // Returns the number from which it gates: the floor, or the oldest message that is still there. In a lossy ring it wakes, but never
+  // gates. Without any gate a ring overwrites its oldest messages.
+  uint64_t SetGate(const Gate& gate) PUMA_EXCLUDES(gates_mutex_);
   void RemoveGate(uint64_t subscription) PUMA_EXCLUDES(gates_mutex_);
   void MarkDown(uint64_t subscription) PUMA_EXCLUDES(gates_mutex_);
   bool AllGatesLiving() PUMA_EXCLUDES(gates_mutex_);
+  bool completed() const { return completed_; }
 
   uint64_t tail() const { return tail_; }
-  uint64_t Waiting();                 // tail - slowest gate: how full it is
+  uint64_t Waiting();  // tail - slowest gate: how full it is
+  // Wakes whoever sleeps on the tail, asked or not: for readers whose sleep word this process can't see.
+  void WakeTail() const;
   const RingConstants& constants() const { return constants_; }
 
  private:
   friend class RingWriterTestPeer;
   RingWriter(std::span<std::byte> memory, const RingConstants& constants);
-  uint64_t SlowestGate() PUMA_EXCLUDES(gates_mutex_);
-  bool Release(size_t bytes);         // P0
-  void WakeReaders() PUMA_EXCLUDES(gates_mutex_);
+  absl::Status TakeUp();  // Resume's half: where the earlier writer stopped
+  bool Fits(uint64_t need) const { return tail_ - min_ < constants_.capacity && need <= free_end_ - head_; }
+  uint64_t NeedOf(size_t bytes) const;
+  bool Release(uint64_t need) PUMA_EXCLUDES(gates_mutex_);  // P0, the slow path
+  bool HasRoomAbove(uint64_t min, uint64_t need, uint64_t& head, uint64_t& end) const;
+  uint64_t Overwritable(uint64_t need) const;
+  uint64_t Reached(const Gate& gate, uint64_t tail) const;
+  uint64_t SlowestGate() PUMA_REQUIRES(gates_mutex_);
+  void Publish();                                  // P2..P5
+  void WakeReaders() PUMA_EXCLUDES(gates_mutex_);  // P3..P5
+  void WatchAgain() PUMA_EXCLUDES(gates_mutex_);
+  void GatesChanged() PUMA_EXCLUDES(gates_mutex_);
 
+  // What a fast publish reads. Only the publisher writes here.
   RingHeader* header_;
   Descriptor* descriptors_;
-  Annotation* annotations_;
+  Annotation* annotations_;  // null: none
   std::byte* payload_;
-  RingConstants constants_;
+  const RingConstants constants_;
   uint64_t tail_;
-  uint64_t min_;                      // cached slowest gate
-  uint64_t payload_head_ = 0;         // next free byte of the payload ring, counted on for ever
+  uint64_t min_;           // cached slowest gate, = released; changes under gates_mutex_, so that SetGate may read it
+  uint64_t head_ = 0;      // next free byte of the payload ring
+  uint64_t free_end_ = 0;  // [head_, free_end_) is free
   std::span<std::byte> reserved_;
+  bool reserving_ = false;
   bool completed_ = false;
-  Mutex gates_mutex_;
-  struct GateState;
-  std::vector<GateState> gates_ PUMA_GUARDED_BY(gates_mutex_);
+  uint64_t wanted_ = 0;         // what F1 announced
+  uint32_t seen_gates_ = 0;     // gates_changed_ before F3
+  bool can_sleep_long_ = true;  // F2 could be issued
+  struct Sleeper {
+    const Word32* sleep;
+    const Word64* position;
+    uint32_t woken;  // the generation that was woken already
+  };
+  std::vector<Sleeper> sleepers_;  // the publisher's own copy of what it must look at in P4
+  uint32_t watched_version_ = 0;
+  Word32 wake_round_{0};  // odd: the publisher is between P3 and P5 and may look at a gate's words
+
+  alignas(kLine) Mutex gates_mutex_;
+  std::vector<Gate> gates_ PUMA_GUARDED_BY(gates_mutex_);
+  Word32 gates_version_{0};  // moves under the mutex
+  KickWord gates_changed_;   // wakes a publisher that waits for room
 };
 
 // Blocks until one of `rings` has room for `bytes`, and returns its index. DEADLINE_EXCEEDED; CANCELLED: `interrupts` said so.
@@ -108,7 +141,7 @@ struct RingItem {
   MessageKind kind = MessageKind::kNone;
   uint16_t flags = 0;
   std::span<const std::byte> bytes;
-  const Annotation* annotation = nullptr;   // null: the ring has none
+  const Annotation* annotation = nullptr;  // null: the ring has none
 };
 
 // The reading end: looks, never writes. The header was checked and copied; descriptors are copied once and then checked.
@@ -120,16 +153,19 @@ class RingReader {
   static absl::StatusOr<RingReader> Open(std::span<const std::byte> memory);
 
   const RingConstants& constants() const { return constants_; }
-  uint64_t tail() const;                       // acquire. A tail that ran backwards or too far is reported by Look
-  const Word32* tail_word() const;             // to sleep on
+  uint64_t tail() const;            // acquire. A tail that ran backwards or too far is reported by Look
+  const Word32* tail_word() const;  // to sleep on
   uint64_t released() const;
   const RingHeader& header() const { return *header_; }
   // The message `number`, or nothing if it is not yet published. `position` is what this reader gates with (for the sanity checks).
   // DATA_LOSS: the ring is corrupt and must be quarantined.
   absl::StatusOr<std::optional<RingItem>> Look(uint64_t number);
   // A lossy reader's look: the payload is copied to `out`, then validated. If the message was overwritten, `number` moves on and the gap
-  // [first, last] is set.
-  struct Gap { uint64_t first = 0, last = 0; };
+  // [first, last] is set: exactly what is lost. A reader that can't keep up gets a gap without a message. Does not consume; the item is
+  // valid until the next call.
+  struct Gap {
+    uint64_t first = 0, last = 0;
+  };
   absl::StatusOr<std::optional<RingItem>> CopyOut(uint64_t& number, std::string& out, std::optional<Gap>& gap);
   // The completion's error text; "" for none. Call only after a kComplete was seen.
   std::string ErrorText() const;
@@ -137,12 +173,18 @@ class RingReader {
   void WakePublisher(uint64_t position, const Word64* position_word, uint32_t& seen_want) const;
 
  private:
+  friend class RingWriter;  // Resume checks a header as a reader does
+  absl::Status SeeTail(uint64_t number);
+  absl::Status Find(uint64_t number, RingItem& item) const;
+  bool CopyMessage(uint64_t number, std::string& out, RingItem& item, absl::Status& fault);
+
   const RingHeader* header_ = nullptr;
   const Descriptor* descriptors_ = nullptr;
   const Annotation* annotations_ = nullptr;
   const std::byte* payload_ = nullptr;
   RingConstants constants_{};
   uint64_t seen_tail_ = 0;
+  Annotation copied_annotation_{};
 };
 
 }  // namespace puma

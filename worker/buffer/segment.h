@@ -8,7 +8,9 @@
 #include "absl/status/statusor.h"
 #include "worker/platform/unique_fd.h"
 
-namespace boost::interprocess { class mapped_region; }
+namespace boost::interprocess {
+class mapped_region;
+}
 
 namespace puma {
 
@@ -20,7 +22,7 @@ enum class Seals {
 // Thread-compatible. Movable; the destructor unmaps. The mapping is MADV_DONTFORK; the descriptor is CLOEXEC.
 class Segment {
  public:
-  Segment() = default;
+  Segment() noexcept;
   Segment(Segment&&) noexcept;
   Segment& operator=(Segment&&) noexcept;
   ~Segment();
@@ -34,10 +36,10 @@ class Segment {
   // The checks alone, for who keeps descriptors without mapping them (the shim has its own copy of this rule).
   static absl::Status Check(int fd, Seals seals, size_t min_bytes);
 
-  std::byte* data() const;      // null: empty
+  std::byte* data() const;  // null: empty
   size_t size() const;
   int fd() const { return fd_.get(); }
-  UniqueFd TakeFd() { return std::move(fd_); }   // to hand it over; the mapping stays
+  UniqueFd TakeFd() { return std::move(fd_); }  // to hand it over; the mapping stays
 
  private:
   std::unique_ptr<boost::interprocess::mapped_region> region_;

@@ -15,7 +15,7 @@ namespace puma {
 struct ReadState {
   uint64_t lane_id = 0;
   uint64_t next = 0;
-  uint64_t deliveries = 0;   // how often `next` was handed out already
+  uint64_t deliveries = 0;  // how often `next` was handed out already
 };
 
 // The writing end, in the worker. Only the runnable's thread writes (and its maker before hand-out).
@@ -27,6 +27,7 @@ class TaskPage {
   PageHeader& header() { return *header_; }
   PageSlot& slot(uint32_t i) { return slots_[i]; }
   Segment& segment() { return segment_; }
+
  private:
   Segment segment_;
   PageHeader* header_ = nullptr;
@@ -36,12 +37,13 @@ class TaskPage {
 // Somebody else's page, read-only. The values are not trusted.
 class TaskPageView {
  public:
-  static absl::StatusOr<TaskPageView> Open(UniqueFd fd);   // DATA_LOSS
+  static absl::StatusOr<TaskPageView> Open(UniqueFd fd);  // DATA_LOSS
   const PageConstants& constants() const { return constants_; }
   const PageHeader& header() const { return *header_; }
   const PageSlot& slot(uint32_t i) const { return slots_[i]; }
   // What the next incarnation must know; call only when the writer is proven dead. A message that was in hand counts as delivered once.
   std::vector<ReadState> States() const;
+
  private:
   Segment segment_;
   PageConstants constants_{};

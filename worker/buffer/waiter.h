@@ -10,12 +10,16 @@
 
 namespace puma {
 
+// Wakes everybody who sleeps on a word in a segment. For who ends a peer's waiting when a process is proven dead.
+void WakeShared(const Word32* word);
+
 // A word that changes when there may be something to do. Thread-safe: any thread kicks, one thread waits.
 class KickWord {
  public:
-  void Kick();                                        // wakes the sleeper, now or at its next attempt to sleep
+  void Kick();  // wakes the sleeper, now or at its next attempt to sleep
   uint32_t value() const { return word_.load(std::memory_order_acquire); }
   const Word32* word() const { return &word_; }
+
  private:
   Word32 word_{0};
 };
@@ -24,23 +28,34 @@ class KickWord {
 class WaitSet {
  public:
   static constexpr size_t kMaxWords = 127;
-  void Clear() { entries_.clear(); }
-  bool full() const { return entries_.size() >= kMaxWords; }
-  void AddShared(const Word32* word, uint32_t seen);   // in a segment
-  void AddPrivate(const Word32* word, uint32_t seen);  // of this process
+  void Clear() {
+    entries_.clear();
+    overflowed_ = false;
+  }
+  bool full() const { return entries_.size() >= kMaxWords; }  // beyond it Sleep polls
+  void AddShared(const Word32* word, uint32_t seen);          // in a segment
+  void AddPrivate(const Word32* word, uint32_t seen);         // of this process
   // Sleeps until a word differs from its seen value or is woken, or the deadline (CLOCK_MONOTONIC, at most 2 s from now: a belt).
   // Returns early for any reason; callers look again.
   void Sleep(absl::Duration at_most) const;
+
  private:
-  struct Entry { const Word32* word; uint32_t seen; bool shared; };
+  struct Entry {
+    const Word32* word;
+    uint32_t seen;
+    bool shared;
+  };
+  void Add(const Entry& entry);
+  void SleepOnFirst(absl::Duration at_most) const;
   std::vector<Entry> entries_;
+  bool overflowed_ = false;
 };
 
 // What may end a wait for room early: words to sleep on, and the question whether it is over.
 struct Interrupts {
   KickWord* kick = nullptr;
-  const Word32* command_tail = nullptr;               // shared; null: none
-  std::function<bool()> interrupted;                  // null: never
+  const Word32* command_tail = nullptr;  // shared; null: none
+  std::function<bool()> interrupted;     // null: never
 };
 
 }  // namespace puma

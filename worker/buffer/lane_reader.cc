@@ -1,0 +1,115 @@
+#include "worker/buffer/lane_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "worker/buffer/ring_format.h"
+
+namespace puma {
+
+absl::StatusOr<std::unique_ptr<LaneReader>> LaneReader::Open(UniqueFd lane, PageSlot& slot, uint64_t start) {
+  auto segment = Segment::MapReadOnly(std::move(lane), Seals::kOneWriter, sizeof(RingHeader));
+  if (!segment.ok()) return segment.status();
+  segment->TakeFd();  // closed: the mapping is enough
+  auto ring = RingReader::Open({segment->data(), segment->size()});
+  if (!ring.ok()) return ring.status();
+  const uint64_t id = ring->constants().lane_id;
+  const uint64_t tag = slot.tag.load(std::memory_order_relaxed);
+  if (tag != 0 && tag != id)
+    return absl::FailedPreconditionError(absl::StrCat("task page: the slot for lane ", id, " is lane ", tag, "'s"));
+  if (tag == 0) {
+    // The order matters to a publisher of the slot's earlier lane: no tag, then the foreign position (release). And to this lane's
+    // publisher: the position, then the tag (release). Both pair with the loads in RingWriter::Reached.
+    slot.deliveries.store(0, std::memory_order_relaxed);
+    slot.next.store(start, std::memory_order_relaxed);
+    slot.position.store(start, std::memory_order_release);
+    slot.tag.store(id, std::memory_order_release);
+  }
+  slot.in_hand.store(0, std::memory_order_relaxed);
+  std::unique_ptr<LaneReader> reader(new LaneReader(*std::move(segment), *std::move(ring), slot));
+  reader->ring_.WakePublisher(reader->stored_, &slot.position, reader->seen_want_);  // the slot counts from now on
+  return reader;
+}
+
+LaneReader::LaneReader(Segment segment, RingReader ring, PageSlot& slot)
+    : segment_(std::move(segment)),
+      ring_(std::move(ring)),
+      slot_(&slot),
+      next_(slot.next.load(std::memory_order_relaxed)),
+      stored_(slot.position.load(std::memory_order_relaxed)),
+      resumed_(next_),
+      resumed_deliveries_(slot.deliveries.load(std::memory_order_relaxed)) {}
+
+absl::StatusOr<std::optional<RingItem>> LaneReader::Peek() { return ring_.Look(next_); }
+
+uint64_t LaneReader::Deliveries() const { return next_ == resumed_ ? resumed_deliveries_ + 1 : 1; }
+
+// Release stores, here and in Finish: a death between two of them leaves the earlier ones (TaskPageView::States reads what is left).
+void LaneReader::Begin() { slot_->in_hand.store(next_ + 1, std::memory_order_release); }
+
+void LaneReader::Finish() {
+  const bool resumed = next_ == resumed_;
+  ++next_;
+  slot_->next.store(next_, std::memory_order_release);  // R2
+  if (resumed && resumed_deliveries_ != 0) {
+    slot_->deliveries.store(0, std::memory_order_release);  // they were about the message before
+    resumed_deliveries_ = 0;
+  }
+  slot_->in_hand.store(0, std::memory_order_release);
+}
+
+void LaneReader::StorePosition() {
+  if (stored_ == next_) return;
+  stored_ = next_;
+  slot_->position.store(next_, std::memory_order_release);   // R3. Pairs with P0's load(acquire): we have read what may be overwritten
+  ring_.WakePublisher(next_, &slot_->position, seen_want_);  // R4, R5
+}
+
+void LaneReader::Leave() {
+  StorePosition();
+  slot_->tag.store(0, std::memory_order_release);
+}
+
+absl::StatusOr<std::optional<RingItem>> LaneReader::PeekCopy(std::string& out, std::optional<RingReader::Gap>& gap) {
+  auto item = ring_.CopyOut(next_, out, gap);
+  if (gap) slot_->next.store(next_, std::memory_order_release);
+  return item;
+}
+
+namespace {
+
+// S3: is there something to do? Each load pairs with P2's store(release).
+bool AnyWork(std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick, const Word32* command_tail,
+             uint32_t seen_command_tail) {
+  if (kick.value() != seen_kick) return true;
+  if (command_tail != nullptr && command_tail->load(std::memory_order_acquire) != seen_command_tail) return true;
+  return std::any_of(lanes.begin(), lanes.end(), [](const LaneReader* lane) { return !lane->AtEnd(); });
+}
+
+}  // namespace
+
+void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick,
+                  const Word32* command_tail, uint32_t seen_command_tail, absl::Time deadline) {
+  absl::Duration at_most = deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : deadline - absl::Now();
+  if (at_most <= absl::ZeroDuration()) return;
+  WakeMode mode = WakeMode::kFenced;
+  for (LaneReader* lane : lanes) {
+    lane->StorePosition();  // S0: P4 asks whether we stand at the tail
+    if (lane->ring().constants().wake_mode == WakeMode::kAsymmetric) mode = WakeMode::kAsymmetric;
+  }
+  const uint32_t generation = (page.sleep.load(std::memory_order_relaxed) + 1) | 1;
+  page.sleep.store(generation, std::memory_order_release);                                       // S1. Pairs with the fence of P4
+  if (!internal::BarrierOfTheSleeper(mode)) at_most = std::min(at_most, absl::Milliseconds(1));  // S2
+  if (!AnyWork(lanes, kick, seen_kick, command_tail, seen_command_tail)) {
+    static thread_local WaitSet set;  // keeps its memory from sleep to sleep
+    set.Clear();
+    set.AddPrivate(kick.word(), seen_kick);
+    if (command_tail != nullptr) set.AddShared(command_tail, seen_command_tail);
+    for (const LaneReader* lane : lanes) set.AddShared(lane->ring().tail_word(), internal::Low(lane->next()));
+    set.Sleep(at_most);  // S4
+  }
+  page.sleep.store(generation + 1, std::memory_order_relaxed);  // S5
+}
+
+}  // namespace puma

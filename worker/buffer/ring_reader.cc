@@ -1,0 +1,178 @@
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "worker/buffer/ring.h"
+#include "worker/buffer/ring_format.h"
+
+namespace puma {
+
+using internal::Before;
+
+namespace {
+
+uint64_t LoadWord(const void* word) {
+  return std::atomic_ref<uint64_t>(*static_cast<uint64_t*>(const_cast<void*>(word))).load(std::memory_order_relaxed);
+}
+
+// Copies words that may be overwritten meanwhile: a torn copy is thrown away afterwards, but it is no data race.
+template <typename T>
+T LoadWords(const T& from) {
+  static_assert(sizeof(T) % 8 == 0);
+  uint64_t words[sizeof(T) / 8];
+  for (size_t i = 0; i < std::size(words); ++i) words[i] = LoadWord(reinterpret_cast<const std::byte*>(&from) + 8 * i);
+  T to;
+  memcpy(&to, words, sizeof to);
+  return to;
+}
+
+// `length` bytes from an 8-aligned place whose last word is readable to its end (payload rings are multiples of 8).
+void CopyWords(const std::byte* from, size_t length, std::string& to) {
+  to.resize(length);
+  size_t at = 0;
+  for (; at + 8 <= length; at += 8) {
+    const uint64_t word = LoadWord(from + at);
+    memcpy(to.data() + at, &word, 8);
+  }
+  if (at < length) {
+    const uint64_t word = LoadWord(from + at);
+    memcpy(to.data() + at, &word, length - at);
+  }
+}
+
+// Kept out of the way of those that find nothing wrong.
+[[gnu::cold, gnu::noinline]] absl::Status Corrupt(const RingConstants& ring, uint64_t number, const char* what) {
+  return absl::DataLossError(absl::StrCat("ring ", ring.lane_id, ", epoch ", ring.epoch, ", message ", number, ": ", what));
+}
+
+}  // namespace
+
+absl::StatusOr<RingReader> RingReader::Open(std::span<const std::byte> memory) {
+  if (memory.size() < sizeof(RingHeader)) return absl::DataLossError("ring: less memory than a header");
+  if (reinterpret_cast<uintptr_t>(memory.data()) % kLine != 0)
+    return absl::InvalidArgumentError("ring: its memory is not aligned to a line");
+  RingReader reader;
+  reader.header_ = reinterpret_cast<const RingHeader*>(memory.data());
+  memcpy(&reader.constants_, &reader.header_->constants, sizeof reader.constants_);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // from here on the compiler too has only the copy
+  if (absl::Status status = internal::CheckConstants(reader.constants_, memory.size()); !status.ok()) return status;
+  const internal::RingPlaces places = internal::PlacesOf(reader.constants_);
+  reader.descriptors_ = reinterpret_cast<const Descriptor*>(memory.data() + places.descriptors);
+  if (reader.constants_.annotated) reader.annotations_ = reinterpret_cast<const Annotation*>(memory.data() + places.annotations);
+  reader.payload_ = memory.data() + places.payload;
+  reader.seen_tail_ = reader.tail();
+  return reader;
+}
+
+// R1, S3. Pairs with P2's store(release): a message whose number is below is complete.
+uint64_t RingReader::tail() const { return header_->tail.load(std::memory_order_acquire); }
+const Word32* RingReader::tail_word() const { return internal::LowHalf(&header_->tail); }
+// Pairs with P0's store(release): the tail that is read afterwards is not before it.
+uint64_t RingReader::released() const { return header_->released.load(std::memory_order_acquire); }
+
+absl::Status RingReader::SeeTail(uint64_t number) {
+  const uint64_t tail = this->tail();
+  if (Before(tail, seen_tail_) || Before(tail, number)) return Corrupt(constants_, number, "the tail ran backwards");
+  seen_tail_ = tail;
+  return absl::OkStatus();
+}
+
+// Copies the descriptor once, then checks the copy. The item's bytes lie within the payload ring, whatever the publisher does.
+absl::Status RingReader::Find(uint64_t number, RingItem& item) const {
+  const uint64_t slot = number & (constants_.slots - 1);
+  item = {.number = number, .annotation = annotations_ != nullptr ? &annotations_[slot] : nullptr};
+  // The completion is the last number there is. (Written before the tail that covers it: P2.)
+  const bool closes =
+      header_->closed.load(std::memory_order_acquire) != 0 && header_->close_number.load(std::memory_order_relaxed) == number;
+  if (constants_.layout == RingLayout::kFixedStride) {
+    if (closes) {
+      item.kind = MessageKind::kComplete;
+    } else {
+      item.kind = MessageKind::kValue;
+      if (item.annotation != nullptr) item.flags = static_cast<uint16_t>(item.annotation->flags);
+      item.bytes = {payload_ + slot * constants_.stride, constants_.max_message};
+    }
+    return absl::OkStatus();
+  }
+  const Descriptor copy = LoadWords(descriptors_[slot]);
+  if (copy.kind == MessageKind::kNone) return Corrupt(constants_, number, "a descriptor without a kind");
+  if ((copy.kind == MessageKind::kComplete) != closes)
+    return Corrupt(constants_, number, "a completion that the header does not know, or the reverse");
+  if (closes) {
+    item.kind = MessageKind::kComplete;
+    return absl::OkStatus();
+  }
+  if (copy.length > constants_.max_message) return Corrupt(constants_, number, "longer than max_message");
+  if (copy.offset % kPayloadAlignment != 0) return Corrupt(constants_, number, "its offset is not aligned");
+  if (copy.offset > constants_.payload_bytes || copy.length > constants_.payload_bytes - copy.offset) {
+    return Corrupt(constants_, number, "it ends beyond the payload ring");
+  }
+  item.kind = copy.kind;
+  item.flags = copy.flags;
+  item.bytes = {payload_ + copy.offset, copy.length};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<RingItem>> RingReader::Look(uint64_t number) {
+  if (!Before(number, seen_tail_)) {  // the private copy of the tail says: nothing more
+    if (absl::Status status = SeeTail(number); !status.ok()) return status;
+    if (number == seen_tail_) return std::optional<RingItem>();
+  }
+  if (seen_tail_ - number > constants_.slots) return Corrupt(constants_, number, "the tail is further ahead than the ring has slots");
+  RingItem item;
+  if (absl::Status status = Find(number, item); !status.ok()) return status;
+  return std::optional<RingItem>(item);
+}
+
+// True: the copy is whole, or `fault` says why the ring is corrupt. False: it was overwritten meanwhile.
+bool RingReader::CopyMessage(uint64_t number, std::string& out, RingItem& item, absl::Status& fault) {
+  fault = Find(number, item);
+  if (fault.ok()) {
+    CopyWords(item.bytes.data(), item.bytes.size(), out);
+    if (item.annotation != nullptr) copied_annotation_ = LoadWords(*item.annotation);
+  }
+  // With P0's fence(release): if one byte or the descriptor was from after it, `released` is what P0 stored, or later.
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (Before(number, header_->released.load(std::memory_order_relaxed))) return false;
+  item.bytes = std::as_bytes(std::span(out));
+  if (item.annotation != nullptr) item.annotation = &copied_annotation_;
+  return true;
+}
+
+absl::StatusOr<std::optional<RingItem>> RingReader::CopyOut(uint64_t& number, std::string& out, std::optional<Gap>& gap) {
+  constexpr int kAttempts = 3;
+  gap.reset();
+  const uint64_t first = number;
+  for (int attempt = 0; attempt <= kAttempts; ++attempt) {
+    const uint64_t released = this->released();
+    if (absl::Status status = SeeTail(number); !status.ok()) return status;
+    if (number == seen_tail_) return std::optional<RingItem>();
+    if (Before(number, released)) number = released;
+    if (attempt == kAttempts && Before(number, seen_tail_ - 1)) number = seen_tail_ - 1;  // too slow to go on message by message
+    if (number != first) gap = Gap{first, number - 1};
+    if (Before(seen_tail_, number)) return Corrupt(constants_, number, "released is ahead of the tail");
+    if (number == seen_tail_) return std::optional<RingItem>();
+    RingItem item;
+    absl::Status fault;
+    if (!CopyMessage(number, out, item, fault)) continue;
+    if (!fault.ok()) return fault;
+    return std::optional<RingItem>(item);
+  }
+  return std::optional<RingItem>();  // overtaken every time: the gap says how far, the caller tries again
+}
+
+std::string RingReader::ErrorText() const {
+  const uint32_t length = std::atomic_ref<uint32_t>(const_cast<uint32_t&>(header_->error_length)).load(std::memory_order_relaxed);
+  return std::string(header_->error, std::min<size_t>(length, kErrorBytes));
+}
+
+void RingReader::WakePublisher(uint64_t position, const Word64* position_word, uint32_t& seen_want) const {
+  internal::BarrierOfTheBusy(constants_.wake_mode);  // R4: the position before the want; the publisher has F2 between its two
+  const uint32_t want = header_->want.load(std::memory_order_acquire);  // R5: pairs with F1
+  if ((want & 1) == 0 || want == seen_want) return;
+  if (Before(position, header_->want_position.load(std::memory_order_relaxed))) return;
+  seen_want = want;
+  WakeShared(internal::LowHalf(position_word));
+}
+
+}  // namespace puma

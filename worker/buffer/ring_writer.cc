@@ -1,0 +1,364 @@
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "worker/buffer/ring.h"
+#include "worker/buffer/ring_format.h"
+
+namespace puma {
+
+using internal::Before;
+
+namespace {
+
+// Descriptors are written and read as two words: lossy readers may look while we overwrite.
+void StoreDescriptor(Descriptor& slot, const Descriptor& value) {
+  uint64_t words[2];
+  memcpy(words, &value, sizeof words);
+  auto* at = reinterpret_cast<uint64_t*>(&slot);
+  std::atomic_ref<uint64_t>(at[0]).store(words[0], std::memory_order_relaxed);
+  std::atomic_ref<uint64_t>(at[1]).store(words[1], std::memory_order_relaxed);
+}
+
+void StoreAnnotation(Annotation& slot, const Annotation& value) {
+  uint64_t words[sizeof(Annotation) / 8];
+  memcpy(words, &value, sizeof words);
+  auto* at = reinterpret_cast<uint64_t*>(&slot);
+  for (size_t i = 0; i < std::size(words); ++i) std::atomic_ref<uint64_t>(at[i]).store(words[i], std::memory_order_relaxed);
+}
+
+// Ours, but where the segment is sealed for size only (H), another process may have written it too: only its use must be safe.
+uint64_t OffsetOf(const Descriptor& slot) {
+  return std::atomic_ref<uint64_t>(const_cast<uint64_t&>(slot.offset)).load(std::memory_order_relaxed);
+}
+
+}  // namespace
+
+// ---- making ----------------------------------------------------------------------------------------------------------------------------
+
+RingWriter::RingWriter(std::span<std::byte> memory, const RingConstants& constants)
+    : header_(reinterpret_cast<RingHeader*>(memory.data())), constants_(constants), tail_(constants.base), min_(constants.base) {
+  const internal::RingPlaces places = internal::PlacesOf(constants);
+  descriptors_ = reinterpret_cast<Descriptor*>(memory.data() + places.descriptors);
+  annotations_ = constants.annotated ? reinterpret_cast<Annotation*>(memory.data() + places.annotations) : nullptr;
+  payload_ = memory.data() + places.payload;
+  if (constants.layout == RingLayout::kDescriptors) free_end_ = constants.payload_bytes;
+}
+
+absl::StatusOr<size_t> RingWriter::BytesNeeded(const RingOptions& options) {
+  auto constants = internal::MakeConstants(options);
+  if (!constants.ok()) return constants.status();
+  return internal::PlacesOf(*constants).end;
+}
+
+absl::StatusOr<std::unique_ptr<RingWriter>> RingWriter::Create(std::span<std::byte> memory, const RingOptions& options) {
+  auto constants = internal::MakeConstants(options);
+  if (!constants.ok()) return constants.status();
+  if (memory.size() < internal::PlacesOf(*constants).end) return absl::InvalidArgumentError("ring: less memory than BytesNeeded");
+  if (reinterpret_cast<uintptr_t>(memory.data()) % kLine != 0)
+    return absl::InvalidArgumentError("ring: its memory is not aligned to a line");
+  auto* header = reinterpret_cast<RingHeader*>(memory.data());
+  header->constants = *constants;
+  header->released.store(constants->base, std::memory_order_relaxed);
+  header->close_number.store(~uint64_t{0}, std::memory_order_relaxed);
+  header->tail.store(constants->base, std::memory_order_release);
+  return std::unique_ptr<RingWriter>(new RingWriter(memory, *constants));
+}
+
+absl::StatusOr<std::unique_ptr<RingWriter>> RingWriter::Resume(std::span<std::byte> memory) {
+  auto reader = RingReader::Open(memory);
+  if (!reader.ok()) return reader.status();
+  std::unique_ptr<RingWriter> writer(new RingWriter(memory, reader->constants()));
+  if (absl::Status status = writer->TakeUp(); !status.ok()) return status;
+  return writer;
+}
+
+absl::Status RingWriter::TakeUp() {
+  tail_ = header_->tail.load(std::memory_order_acquire);
+  min_ = header_->released.load(std::memory_order_relaxed);
+  if (tail_ - constants_.base > uint64_t{1} << 63 || tail_ - min_ > constants_.capacity + 1) {
+    return absl::DataLossError("ring: tail and released contradict each other");
+  }
+  const bool closed = header_->closed.load(std::memory_order_relaxed) != 0;
+  completed_ = closed && header_->close_number.load(std::memory_order_relaxed) == tail_ - 1 && tail_ != constants_.base;
+  if (closed && !completed_) {  // died in Complete, before its tail: nobody has seen it
+    header_->closed.store(0, std::memory_order_relaxed);
+  }
+  if (constants_.layout == RingLayout::kDescriptors && tail_ != min_ && !completed_) {
+    Descriptor last;
+    memcpy(&last, &descriptors_[(tail_ - 1) & (constants_.slots - 1)], sizeof last);
+    if (last.offset % kPayloadAlignment != 0 || last.length > constants_.max_message || last.offset > constants_.payload_bytes ||
+        internal::PayloadNeed(last.length) > constants_.payload_bytes - last.offset) {
+      return absl::DataLossError("ring: the last descriptor lies outside the payload ring");
+    }
+    head_ = last.offset + internal::PayloadNeed(last.length);
+    free_end_ = head_;  // nothing is known to be free: the next reservation looks
+  }
+  WithdrawWant();  // the earlier writer may have died asleep
+  WakeTail();      // or between its tail and its wake
+  return absl::OkStatus();
+}
+
+// ---- room ------------------------------------------------------------------------------------------------------------------------------
+
+uint64_t RingWriter::NeedOf(size_t bytes) const { return constants_.layout == RingLayout::kDescriptors ? internal::PayloadNeed(bytes) : 0; }
+
+// Would a message of `need` bytes of payload find room if everything below `min` were free? Then it goes to `head`, and [head, end) is
+// free.
+bool RingWriter::HasRoomAbove(uint64_t min, uint64_t need, uint64_t& head, uint64_t& end) const {
+  if (tail_ - min >= constants_.capacity) return false;
+  head = head_;
+  end = free_end_;
+  if (constants_.layout == RingLayout::kFixedStride) return true;
+  end = constants_.payload_bytes;
+  if (min == tail_) {  // everything is free: begin at the front, whose lines are the warmest
+    head = 0;
+    return true;
+  }
+  const uint64_t oldest = std::min(OffsetOf(descriptors_[min & (constants_.slots - 1)]), constants_.payload_bytes);
+  if (head_ <= oldest) {  // what is in use wraps: [oldest, end) and [0, head). Equal: full, for every message takes bytes
+    end = oldest;
+    return need <= end - head;
+  }
+  if (need <= end - head) return true;
+  head = 0;  // messages are contiguous: what does not fit before the end goes to the front
+  end = oldest;
+  return need <= end;
+}
+
+// The smallest position of the slowest reader that makes room for `need`.
+uint64_t RingWriter::Overwritable(uint64_t need) const {
+  uint64_t min = min_, head, end;
+  while (min != tail_ && !HasRoomAbove(min, need, head, end)) ++min;
+  return min;
+}
+
+// P0. Pairs: a position's load(acquire) with LaneReader's store(release) of R3: what the reader read is read before we overwrite it.
+bool RingWriter::Release(uint64_t need) {
+  {
+    MutexLock lock(gates_mutex_);
+    const bool gated = !constants_.lossy && !gates_.empty();
+    const uint64_t min = gated ? SlowestGate() : Overwritable(need);
+    if (Before(min_, min)) {
+      min_ = min;
+      // Release, and the fence: who sees this number sees the tail from before; who sees a byte that is written from here on, and fences
+      // with acquire, sees this number (RingReader::CopyOut).
+      header_->released.store(min, std::memory_order_release);
+      std::atomic_thread_fence(std::memory_order_release);
+    }
+  }
+  uint64_t head, end;
+  if (!HasRoomAbove(min_, need, head, end)) return false;
+  head_ = head;
+  free_end_ = end;
+  return true;
+}
+
+bool RingWriter::HasRoom(size_t bytes) {
+  if (completed_ || bytes > constants_.max_message) return false;
+  const uint64_t need = NeedOf(bytes);
+  return Fits(need) || Release(need);
+}
+
+absl::StatusOr<std::span<std::byte>> RingWriter::TryReserve(size_t bytes) {
+  reserving_ = false;
+  if (bytes > constants_.max_message) return absl::InvalidArgumentError("ring: the message is larger than max_message");
+  if (completed_) return absl::FailedPreconditionError("ring: completed");
+  const uint64_t need = NeedOf(bytes);
+  if (!Fits(need) && !Release(need)) return absl::ResourceExhaustedError("ring: full");
+  const uint64_t offset = constants_.layout == RingLayout::kDescriptors ? head_ : (tail_ & (constants_.slots - 1)) * constants_.stride;
+  reserved_ = {payload_ + offset, bytes};
+  reserving_ = true;
+  return reserved_;
+}
+
+// ---- publishing ------------------------------------------------------------------------------------------------------------------------
+
+void RingWriter::Commit(size_t bytes, MessageKind kind, uint16_t flags, const Annotation* annotation) {
+  if (!reserving_) return;
+  reserving_ = false;
+  bytes = std::min(bytes, reserved_.size());
+  const uint64_t slot = tail_ & (constants_.slots - 1);
+  if (constants_.layout == RingLayout::kDescriptors) {  // P1
+    StoreDescriptor(descriptors_[slot], {.offset = head_, .length = static_cast<uint32_t>(bytes), .kind = kind, .flags = flags});
+    head_ += internal::PayloadNeed(bytes);
+  }
+  if (annotations_ != nullptr) {
+    Annotation value = annotation != nullptr ? *annotation : Annotation{};
+    value.flags |= flags;
+    StoreAnnotation(annotations_[slot], value);
+  }
+  Publish();
+}
+
+void RingWriter::Complete(std::string_view error) {
+  if (completed_) return;
+  completed_ = true;
+  reserving_ = false;
+  const size_t length = std::min(error.size(), kErrorBytes);
+  memcpy(header_->error, error.data(), length);
+  header_->error_length = static_cast<uint32_t>(length);
+  header_->close_number.store(tail_, std::memory_order_relaxed);
+  header_->closed.store(1, std::memory_order_release);
+  // tail - min is at most the capacity, and there are more slots: the slot of this number is nobody's.
+  const uint64_t slot = tail_ & (constants_.slots - 1);
+  if (constants_.layout == RingLayout::kDescriptors)
+    StoreDescriptor(descriptors_[slot], {.offset = 0, .length = 0, .kind = MessageKind::kComplete, .flags = 0});
+  if (annotations_ != nullptr) StoreAnnotation(annotations_[slot], {});
+  Publish();
+}
+
+void RingWriter::Publish() {
+  ++tail_;
+  // P2. Pairs with the reader's tail.load(acquire) (R1, S3): the message is written before its number counts.
+  header_->tail.store(tail_, std::memory_order_release);
+  WakeReaders();
+}
+
+void RingWriter::WakeReaders() {
+  // Between the two rounds we may look at the gates' words. The odd store stands before P3's barrier and the look at the version behind
+  // it; GatesChanged does the two in the other order, with its barrier between: either we see its version, or it sees us in here.
+  const uint32_t round = wake_round_.load(std::memory_order_relaxed);
+  wake_round_.store(round + 1, std::memory_order_relaxed);
+  internal::BarrierOfTheBusy(constants_.wake_mode);  // P3: the tail before the sleep words; the sleeper has S2 between its two
+  if (gates_version_.load(std::memory_order_acquire) != watched_version_) WatchAgain();
+  bool wake = false;
+  for (Sleeper& sleeper : sleepers_) {  // P4
+    const uint32_t generation = sleeper.sleep->load(std::memory_order_relaxed);
+    if ((generation & 1) == 0 || generation == sleeper.woken) continue;
+    std::atomic_thread_fence(std::memory_order_acquire);  // pairs with S1's store(release): the positions of S0 are seen
+    // Who stands at our tail has seen this message and sleeps for the next: a wake now would use up its generation for nothing.
+    if (sleeper.position != nullptr && sleeper.position->load(std::memory_order_relaxed) == tail_) continue;
+    sleeper.woken = generation;
+    wake = true;
+  }
+  if (wake) WakeTail();                                     // P5
+  wake_round_.store(round + 2, std::memory_order_release);  // pairs with the acquire in GatesChanged: our looks are over
+}
+
+void RingWriter::WakeTail() const { WakeShared(internal::LowHalf(&header_->tail)); }
+
+// ---- waiting for room ------------------------------------------------------------------------------------------------------------------
+
+void RingWriter::AnnounceWant(size_t bytes) {
+  seen_gates_ = gates_changed_.value();
+  wanted_ = Overwritable(NeedOf(bytes));
+  header_->want_position.store(wanted_, std::memory_order_relaxed);
+  // F1. A fresh odd number; pairs with R5's load(acquire): who sees it sees the position that belongs to it, or a newer one.
+  header_->want.store((header_->want.load(std::memory_order_relaxed) + 1) | 1, std::memory_order_release);
+  can_sleep_long_ = internal::BarrierOfTheSleeper(constants_.wake_mode);  // F2: pairs with R4
+}
+
+void RingWriter::WithdrawWant() {
+  const uint32_t want = header_->want.load(std::memory_order_relaxed);
+  if (want & 1) header_->want.store(want + 1, std::memory_order_relaxed);  // F5
+}
+
+// F4. The value that the kernel compares is the one that was found lagging here: a position that moved since refuses the sleep.
+bool RingWriter::AddLaggingTo(WaitSet& set) {
+  set.AddPrivate(gates_changed_.word(), seen_gates_);
+  bool lagging = false;
+  MutexLock lock(gates_mutex_);
+  for (const Gate& gate : gates_) {
+    const uint64_t position = gate.position != nullptr ? gate.position->load(std::memory_order_acquire) : gate.floor;
+    const uint64_t tag = gate.tag != nullptr ? gate.tag->load(std::memory_order_acquire) : constants_.lane_id;
+    const bool valid = tag == constants_.lane_id && position - gate.floor <= tail_ - gate.floor;
+    if (!Before(valid ? position : gate.floor, wanted_)) continue;
+    lagging = true;
+    if (gate.position != nullptr) set.AddShared(internal::LowHalf(gate.position), internal::Low(position));
+    if (tag != constants_.lane_id) set.AddShared(internal::LowHalf(gate.tag), internal::Low(tag));  // counts once it is bound
+  }
+  return lagging;
+}
+
+uint64_t RingWriter::Waiting() {
+  MutexLock lock(gates_mutex_);
+  return tail_ - SlowestGate();
+}
+
+// ---- gates -----------------------------------------------------------------------------------------------------------------------------
+
+// How far a gate has come, as far as it may be believed. The tag is looked at on both sides of the position: a slot that is given to
+// another lane clears its tag, then moves its position (release), then sets the new tag; whoever sees the foreign position sees that too.
+uint64_t RingWriter::Reached(const Gate& gate, uint64_t tail) const {
+  if (gate.position == nullptr) return gate.floor;
+  if (gate.tag != nullptr && gate.tag->load(std::memory_order_acquire) != constants_.lane_id) return gate.floor;
+  const uint64_t position = gate.position->load(std::memory_order_acquire);  // pairs with R3's store(release)
+  if (gate.tag != nullptr && gate.tag->load(std::memory_order_relaxed) != constants_.lane_id) return gate.floor;
+  return position - gate.floor <= tail - gate.floor ? position : gate.floor;  // hostile, or from before the slot was ours
+}
+
+uint64_t RingWriter::SlowestGate() {
+  uint64_t slowest = tail_;
+  for (Gate& gate : gates_) {
+    gate.floor = Reached(gate, tail_);  // positions only grow: what was reached counts from now on
+    if (Before(gate.floor, slowest)) slowest = gate.floor;
+  }
+  return slowest;
+}
+
+uint64_t RingWriter::SetGate(const Gate& gate) {
+  uint64_t granted;
+  {
+    MutexLock lock(gates_mutex_);
+    const uint64_t tail = header_->tail.load(std::memory_order_acquire);  // tail_ is the publisher's own
+    Gate added = gate;
+    if (gate.floor - min_ > tail - min_) added.floor = min_;  // below it messages are gone; above the tail there are none
+    auto old = std::find_if(gates_.begin(), gates_.end(), [&](const Gate& g) { return g.subscription == gate.subscription; });
+    if (old != gates_.end()) {
+      const uint64_t reached = Reached(*old, tail);
+      if (Before(added.floor, reached)) added.floor = reached;
+      *old = added;
+    } else {
+      gates_.push_back(added);
+    }
+    granted = added.floor;
+  }
+  GatesChanged();
+  return granted;
+}
+
+void RingWriter::RemoveGate(uint64_t subscription) {
+  {
+    MutexLock lock(gates_mutex_);
+    std::erase_if(gates_, [&](const Gate& gate) { return gate.subscription == subscription; });
+  }
+  GatesChanged();
+}
+
+// Makes the publisher take up the change, and returns when it no longer looks at the words of before.
+void RingWriter::GatesChanged() {
+  gates_version_.fetch_add(1, std::memory_order_release);  // with the acquire in WakeReaders
+  gates_changed_.Kick();
+  // Without a membarrier the store of an odd round may take a while to be seen; not a millisecond.
+  if (!internal::BarrierOfTheSleeper(constants_.wake_mode)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const uint32_t round = wake_round_.load(std::memory_order_acquire);
+  if ((round & 1) == 0) return;
+  while (wake_round_.load(std::memory_order_acquire) == round) std::this_thread::yield();  // a few loads, at most one wake call
+}
+
+// The publisher's copy of the sleep words. Generations woken before are forgotten: at worst one wake too many.
+void RingWriter::WatchAgain() {
+  MutexLock lock(gates_mutex_);
+  watched_version_ = gates_version_.load(std::memory_order_acquire);
+  sleepers_.clear();
+  for (const Gate& gate : gates_) {
+    if (gate.sleep != nullptr) sleepers_.push_back({gate.sleep, gate.position, 0});
+  }
+}
+
+void RingWriter::MarkDown(uint64_t subscription) {
+  MutexLock lock(gates_mutex_);
+  for (Gate& gate : gates_) {
+    if (gate.subscription == subscription) gate.living = false;
+  }
+}
+
+bool RingWriter::AllGatesLiving() {
+  MutexLock lock(gates_mutex_);
+  return std::all_of(gates_.begin(), gates_.end(), [](const Gate& gate) { return gate.living; });
+}
+
+}  // namespace puma

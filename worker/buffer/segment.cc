@@ -1,0 +1,138 @@
+#include "worker/buffer/segment.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <boost/interprocess/exceptions.hpp>
+#include <boost/interprocess/mapped_region.hpp>
+#include <cerrno>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "worker/platform/system.h"
+
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
+namespace puma {
+namespace {
+
+namespace ipc = boost::interprocess;
+
+// What Boost.Interprocess calls a memory mappable: something with a descriptor.
+class Memfd {
+ public:
+  explicit Memfd(int fd) : fd_(fd) {}
+  ipc::mapping_handle_t get_mapping_handle() const { return ipc::ipcdetail::mapping_handle_from_file_handle(fd_); }
+
+ private:
+  int fd_;
+};
+
+int WantedSeals(Seals seals) {
+  const int size = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  return seals == Seals::kSize ? size : size | F_SEAL_FUTURE_WRITE;
+}
+
+// A forked child would keep the mapping, and of a writable one be a second writer: it gets none.
+absl::StatusOr<std::unique_ptr<ipc::mapped_region>> Map(int fd, size_t bytes, ipc::mode_t mode) {
+  std::unique_ptr<ipc::mapped_region> region;
+  try {  // the door to Boost
+    region = std::make_unique<ipc::mapped_region>(Memfd(fd), mode, 0, bytes);
+  } catch (const ipc::interprocess_exception& e) {
+    return absl::ResourceExhaustedError(absl::StrCat("mmap of a segment of ", bytes, " bytes: ", e.what()));
+  }
+  if (::madvise(region->get_address(), bytes, MADV_DONTFORK) != 0) return ErrnoStatus(errno, "madvise(MADV_DONTFORK) of a segment");
+  return region;
+}
+
+absl::Status Allocate(int fd, size_t bytes, size_t reserve_bytes) {
+  if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) return ErrnoStatus(errno, absl::StrCat("ftruncate of a memfd to ", bytes, " bytes"));
+  if (reserve_bytes == 0) return absl::OkStatus();
+  int result;
+  do result = ::fallocate(fd, 0, 0, static_cast<off_t>(reserve_bytes));
+  while (result != 0 && errno == EINTR);
+  if (result != 0) return ErrnoStatus(errno, absl::StrCat("fallocate of ", reserve_bytes, " bytes of a memfd"));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Segment::Segment() noexcept = default;
+Segment::Segment(Segment&&) noexcept = default;
+Segment& Segment::operator=(Segment&&) noexcept = default;
+Segment::~Segment() = default;
+
+absl::StatusOr<Segment> Segment::Create(std::string_view name, size_t bytes, Seals seals, size_t reserve_bytes) {
+  if (bytes == 0 || reserve_bytes > bytes) return absl::InvalidArgumentError("segment: empty, or a reserve beyond its size");
+  Segment segment;
+  segment.fd_ = UniqueFd(::memfd_create(std::string(name).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!segment.fd_.valid()) return ErrnoStatus(errno, "memfd_create");
+  if (absl::Status status = Allocate(segment.fd(), bytes, reserve_bytes); !status.ok()) return status;
+  auto region = Map(segment.fd(), bytes, ipc::read_write);
+  if (!region.ok()) return region.status();
+  segment.region_ = *std::move(region);
+  // After the writable mapping: F_SEAL_FUTURE_WRITE spares only those that exist.
+  if (::fcntl(segment.fd(), F_ADD_SEALS, WantedSeals(seals)) != 0) return ErrnoStatus(errno, "fcntl(F_ADD_SEALS) of a memfd");
+  return segment;
+}
+
+absl::Status Segment::Check(int fd, Seals seals, size_t min_bytes) {
+  struct statfs file_system {};
+  struct stat file {};
+  if (::fstatfs(fd, &file_system) != 0 || ::fstat(fd, &file) != 0) return ErrnoStatus(errno, "segment: fstat");
+  // Another file system may answer a read of mapped memory with a fault, or a delay, of the peer's choosing.
+  if (file_system.f_type != TMPFS_MAGIC || !S_ISREG(file.st_mode)) return absl::DataLossError("segment: not a memfd");
+  const int found = ::fcntl(fd, F_GET_SEALS);
+  if (found < 0) return absl::DataLossError("segment: it can't have seals");
+  if ((found & ~F_SEAL_EXEC) != WantedSeals(seals)) {  // the kernel itself adds F_SEAL_EXEC where vm.memfd_noexec is set
+    return absl::DataLossError(absl::StrCat("segment: seals ", found, " instead of ", WantedSeals(seals)));
+  }
+  if (file.st_size <= 0 || static_cast<size_t>(file.st_size) < min_bytes) {
+    return absl::DataLossError(absl::StrCat("segment: ", file.st_size, " bytes, at least ", min_bytes, " needed"));
+  }
+  return absl::OkStatus();
+}
+
+namespace {
+
+absl::StatusOr<size_t> SizeOf(int fd) {
+  struct stat file {};
+  if (::fstat(fd, &file) != 0) return ErrnoStatus(errno, "segment: fstat");
+  return static_cast<size_t>(file.st_size);
+}
+
+}  // namespace
+
+absl::StatusOr<Segment> Segment::MapReadOnly(UniqueFd fd, Seals seals, size_t min_bytes) {
+  if (absl::Status status = Check(fd.get(), seals, min_bytes); !status.ok()) return status;
+  auto bytes = SizeOf(fd.get());  // sealed: it stays
+  if (!bytes.ok()) return bytes.status();
+  auto region = Map(fd.get(), *bytes, ipc::read_only);
+  if (!region.ok()) return region.status();
+  Segment segment;
+  segment.region_ = *std::move(region);
+  segment.fd_ = std::move(fd);
+  return segment;
+}
+
+absl::StatusOr<Segment> Segment::MapWritable(UniqueFd fd, size_t min_bytes) {
+  if (absl::Status status = Check(fd.get(), Seals::kSize, min_bytes); !status.ok()) return status;
+  auto bytes = SizeOf(fd.get());
+  if (!bytes.ok()) return bytes.status();
+  auto region = Map(fd.get(), *bytes, ipc::read_write);
+  if (!region.ok()) return region.status();
+  Segment segment;
+  segment.region_ = *std::move(region);
+  segment.fd_ = std::move(fd);
+  return segment;
+}
+
+std::byte* Segment::data() const { return region_ ? static_cast<std::byte*>(region_->get_address()) : nullptr; }
+size_t Segment::size() const { return region_ ? region_->get_size() : 0; }
+
+}  // namespace puma

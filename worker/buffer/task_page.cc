@@ -1,0 +1,73 @@
+#include "worker/buffer/task_page.h"
+
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace puma {
+namespace {
+
+constexpr uint32_t kMaxForeignSlots = 1024;
+
+size_t PageBytes(uint32_t slots) { return sizeof(PageHeader) + slots * sizeof(PageSlot); }
+
+}  // namespace
+
+absl::StatusOr<TaskPage> TaskPage::Create(uint64_t task, uint64_t run, std::span<const ReadState> resume) {
+  if (resume.size() > kSlots) return absl::ResourceExhaustedError("task page: more lanes to resume than it has slots");
+  const size_t bytes = PageBytes(kSlots);
+  auto segment = Segment::Create("puma-page", bytes, Seals::kOneWriter, bytes);
+  if (!segment.ok()) return segment.status();
+  TaskPage page;
+  page.segment_ = *std::move(segment);
+  page.header_ = reinterpret_cast<PageHeader*>(page.segment_.data());
+  page.slots_ = reinterpret_cast<PageSlot*>(page.segment_.data() + sizeof(PageHeader));
+  page.header_->constants = {.magic = kPageMagic, .version = kLayoutVersion, .slots = kSlots, .task = task, .run = run};
+  for (size_t i = 0; i < resume.size(); ++i) {
+    PageSlot& slot = page.slots_[i];
+    slot.next.store(resume[i].next, std::memory_order_relaxed);
+    slot.deliveries.store(resume[i].deliveries, std::memory_order_relaxed);
+    slot.position.store(resume[i].next, std::memory_order_relaxed);
+    slot.tag.store(resume[i].lane_id, std::memory_order_release);  // with RingWriter's look at the tag: the position is set before
+  }
+  return page;
+}
+
+absl::StatusOr<TaskPageView> TaskPageView::Open(UniqueFd fd) {
+  auto segment = Segment::MapReadOnly(std::move(fd), Seals::kOneWriter, sizeof(PageHeader));
+  if (!segment.ok()) return segment.status();
+  TaskPageView view;
+  view.segment_ = *std::move(segment);
+  view.segment_.TakeFd();  // closed: the mapping is enough
+  view.header_ = reinterpret_cast<const PageHeader*>(view.segment_.data());
+  memcpy(&view.constants_, &view.header_->constants, sizeof view.constants_);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // from here on only the copy
+  const PageConstants& c = view.constants_;
+  if (c.magic != kPageMagic) return absl::DataLossError("task page: no task page (wrong magic)");
+  if (c.version != kLayoutVersion) return absl::DataLossError("task page: a layout version that this build does not know");
+  if (c.slots > kMaxForeignSlots || PageBytes(c.slots) > view.segment_.size())
+    return absl::DataLossError("task page: more slots than memory");
+  view.slots_ = reinterpret_cast<const PageSlot*>(view.segment_.data() + sizeof(PageHeader));
+  return view;
+}
+
+std::vector<ReadState> TaskPageView::States() const {
+  std::vector<ReadState> states;
+  for (uint32_t i = 0; i < constants_.slots; ++i) {
+    const PageSlot& slot = slots_[i];
+    const uint64_t tag = slot.tag.load(std::memory_order_acquire);
+    if (tag == 0) continue;
+    const uint64_t next = slot.next.load(std::memory_order_acquire);
+    const uint64_t in_hand = slot.in_hand.load(std::memory_order_acquire);
+    uint64_t deliveries = slot.deliveries.load(std::memory_order_relaxed);
+    if (in_hand == next + 1) {
+      ++deliveries;  // died in its handler
+    } else if (in_hand != 0) {
+      deliveries = 0;  // died within Finish: `next` had moved on, `deliveries` was still about the one before
+    }
+    states.push_back({.lane_id = tag, .next = next, .deliveries = deliveries});
+  }
+  return states;
+}
+
+}  // namespace puma

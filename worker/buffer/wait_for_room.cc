@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <optional>
+
+#include "worker/buffer/ring.h"
+
+namespace puma {
+namespace {
+
+std::optional<size_t> FirstWithRoom(std::span<RingWriter* const> rings, size_t bytes) {
+  for (size_t i = 0; i < rings.size(); ++i) {
+    if (rings[i]->HasRoom(bytes)) return i;
+  }
+  return std::nullopt;
+}
+
+// Keeps the want of all rings announced while it lives.
+class Want {
+ public:
+  Want(std::span<RingWriter* const> rings, size_t bytes) : rings_(rings) {
+    for (RingWriter* ring : rings_) ring->AnnounceWant(bytes);
+  }
+  ~Want() {
+    for (RingWriter* ring : rings_) ring->WithdrawWant();
+  }
+  Want(const Want&) = delete;
+  Want& operator=(const Want&) = delete;
+  bool CanSleepLong() const {
+    return std::all_of(rings_.begin(), rings_.end(), [](const RingWriter* ring) { return ring->CanSleepLong(); });
+  }
+
+ private:
+  std::span<RingWriter* const> rings_;
+};
+
+absl::Status CanEverHaveRoom(std::span<RingWriter* const> rings, size_t bytes) {
+  if (rings.empty()) return absl::InvalidArgumentError("ring: no ring to wait for");
+  for (const RingWriter* ring : rings) {
+    if (bytes > ring->constants().max_message) return absl::InvalidArgumentError("ring: the message is larger than max_message");
+    if (ring->completed()) return absl::FailedPreconditionError("ring: completed");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t bytes, absl::Time deadline, const Interrupts& interrupts) {
+  if (absl::Status status = CanEverHaveRoom(rings, bytes); !status.ok()) return status;
+  WaitSet set;
+  while (true) {
+    if (auto found = FirstWithRoom(rings, bytes)) return *found;
+    const uint32_t seen_kick = interrupts.kick != nullptr ? interrupts.kick->value() : 0;  // before the question that they announce
+    const uint32_t seen_command = interrupts.command_tail != nullptr ? interrupts.command_tail->load(std::memory_order_acquire) : 0;
+    if (interrupts.interrupted && interrupts.interrupted()) return absl::CancelledError("ring: the wait for room was interrupted");
+    const absl::Duration left = deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : deadline - absl::Now();
+    if (left <= absl::ZeroDuration()) return absl::DeadlineExceededError("ring: no room within the time given");
+
+    Want want(rings, bytes);                                      // F1, F2
+    if (auto found = FirstWithRoom(rings, bytes)) return *found;  // F3
+    set.Clear();
+    if (interrupts.kick != nullptr) set.AddPrivate(interrupts.kick->word(), seen_kick);
+    if (interrupts.command_tail != nullptr) set.AddShared(interrupts.command_tail, seen_command);
+    bool all_lag = true;
+    for (RingWriter* ring : rings) all_lag = ring->AddLaggingTo(set) && all_lag;
+    if (all_lag) set.Sleep(want.CanSleepLong() ? left : std::min(left, absl::Milliseconds(1)));  // F4
+  }                                                                                              // F5
+}
+
+}  // namespace puma
