@@ -269,14 +269,14 @@ void Shim::OnSignalOrder(Incoming& message) {
 }
 
 void Shim::OnKillTree(Incoming& message) {
-  puma::shim::KillTree order;
+  KillTree order;
   std::span<const std::byte> rest;
   if (!Split(message, 0, order, rest)) return Refuse(message, EPROTO, "KillTree: wrong length");
   RunEntry* run = table_.Find(order.id);
   if (run == nullptr) return Refuse(message, ESRCH, "KillTree: no such run");
   if (run->state != RunState::kLive) return;  // its orphans are killed unasked
   run->killed_by_host = true;
-  puma::shim::KillTree(run->pid);
+  EndTree(run->pid);
 }
 
 void Shim::OnDropSegments(Incoming& message) {

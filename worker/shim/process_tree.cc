@@ -112,7 +112,7 @@ std::string EnvironmentOf(int pid, std::string_view name) {
   return "";
 }
 
-void KillTree(int pid) {
+void EndTree(int pid) {
   std::vector<Member> members{{pid, ParentOf(pid)}};
   std::set<int> seen{pid};
   size_t stopped = 0;

@@ -14,7 +14,7 @@ std::vector<int> ChildrenOf(int pid);
 std::string EnvironmentOf(int pid, std::string_view name);
 
 // Stops the tree below `pid`, the root included, until nobody is left who could fork, then kills it. Does not wait.
-void KillTree(int pid);
+void EndTree(int pid);
 
 // Ends all processes of this user whose environment has `name` = `value`, and waits for their end; this process and its ancestors are
 // spared. False: some were still there after `seconds`; `left` names them.

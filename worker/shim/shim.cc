@@ -152,7 +152,7 @@ void Shim::Sweep() {
     std::string label = EnvironmentOf(child, "PUMA_RUN");
     anonymous |= label.empty();
     labels.push_back(std::move(label));
-    KillTree(child);
+    EndTree(child);
   }
   sweep_ = !labels.empty();
   for (auto& [key, run] : table_.runs) {
@@ -183,9 +183,9 @@ void Shim::ContinueEnd() {
   const int64_t now = MonotonicNanos();
   if (now >= kill_workers_ns_ && !workers_killed_) {
     workers_killed_ = true;
-    for (const auto& [pid, key] : table_.leaders) KillTree(pid);
+    for (const auto& [pid, key] : table_.leaders) EndTree(pid);
   }
-  if (now >= kill_host_ns_ && host_.pid >= 0) KillTree(host_.pid);
+  if (now >= kill_host_ns_ && host_.pid >= 0) EndTree(host_.pid);
 }
 
 bool Shim::Ended() const { return ending_ && host_.pid < 0 && table_.leaders.empty() && !sweep_; }

@@ -69,7 +69,7 @@ void Shim::OnWorkerMessage(RunEntry& run, Incoming& message) {
   }
   // Who can't speak the protocol can't be led.
   ReportFailure(run, 0, std::string("worker: message refused: ") + fault);
-  if (run.state == RunState::kLive) puma::shim::KillTree(run.pid);
+  if (run.state == RunState::kLive) EndTree(run.pid);
 }
 
 void Shim::ReportFailure(RunEntry& run, uint32_t slot, std::string_view text) {
