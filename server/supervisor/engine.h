@@ -12,7 +12,7 @@
 namespace puma::server {
 
 template <class T>
-using Reply = std::function<void(absl::StatusOr<T>)>;   // called once, on a thread of the engine; must not block
+using Reply = std::function<void(absl::StatusOr<T>)>;  // called once, on a thread of the engine; must not block
 
 // Gives an asynchronous call up. Thread-safe; idempotent.
 class CallHandle {
@@ -39,7 +39,8 @@ class Engine {
   virtual absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request) = 0;
   virtual void Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) = 0;
   virtual void Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) = 0;
-  virtual std::unique_ptr<CallHandle> Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline, Reply<v1::InvokeCommandResponse> reply) = 0;
+  virtual std::unique_ptr<CallHandle> Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline,
+                                             Reply<v1::InvokeCommandResponse> reply) = 0;
 
   virtual absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) = 0;
   virtual absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) = 0;

@@ -1,0 +1,194 @@
+// puma-host. Typed by a person it becomes the shim, which starts it again as `puma-host --serve` on an inherited socket, and anew whenever
+// it dies.
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/config/module_catalogue.h"
+#include "server/journal/journal.h"
+#include "server/rpc/api_server.h"
+#include "server/supervisor/supervisor.h"
+#include "server/telemetry/log_store.h"
+#include "server/telemetry/task_feed.h"
+#include "worker/platform/system.h"
+#include "worker/shim/protocol.h"
+
+namespace puma::server {
+namespace {
+
+constexpr int kBadConfiguration = 78;  // EX_CONFIG: the shim does not try again
+
+struct Flags {
+  std::string state_directory, socket, listen, log_file;
+  std::vector<std::string> modules;
+  bool insecure = false, serve = false, version = false;
+};
+
+std::string FromEnvironment(const char* name, const std::string& fallback) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : fallback;
+}
+
+std::filesystem::path ProgramDirectory() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
+
+void FillDefaults(Flags& flags) {
+  const bool root = geteuid() == 0;
+  const std::string home = FromEnvironment("HOME", "/tmp");
+  if (flags.state_directory.empty())
+    flags.state_directory = root ? "/var/lib/puma" : FromEnvironment("XDG_STATE_HOME", home + "/.local/state") + "/puma";
+  flags.state_directory = std::filesystem::absolute(flags.state_directory).lexically_normal().string();
+  if (!flags.socket.empty()) flags.listen = "unix:" + std::filesystem::absolute(flags.socket).string();
+  if (flags.listen.empty()) {
+    const std::string runtime = root ? "/run" : FromEnvironment("XDG_RUNTIME_DIR", flags.state_directory);
+    flags.listen = absl::StrCat("unix:", runtime, "/puma/puma.sock");
+  }
+  if (flags.log_file.empty()) flags.log_file = flags.state_directory + "/puma.log";
+  if (!flags.modules.empty()) return;
+  const std::filesystem::path installed = ProgramDirectory().parent_path() / "lib" / "puma" / "modules";
+  if (std::filesystem::is_directory(installed)) flags.modules.push_back(installed.string());
+}
+
+// Beside this program, or where an installation has it.
+std::string FindProgram(const std::string& name) {
+  const std::filesystem::path here = ProgramDirectory();
+  for (const std::filesystem::path& place : {here / name, here.parent_path() / "libexec" / "puma" / name}) {
+    if (access(place.c_str(), X_OK) == 0) return place.string();
+  }
+  return "";
+}
+
+int Fail(const std::string& why) {
+  std::fprintf(stderr, "puma-host: %s\n", why.c_str());
+  return kBadConfiguration;
+}
+
+int BecomeShim(const Flags& flags) {
+  std::error_code error;
+  const bool made = std::filesystem::create_directories(flags.state_directory, error);
+  if (error)
+    return Fail(absl::StrCat("state directory ", flags.state_directory, ": ", error.message(), "; choose another one with --state-dir"));
+  if (made) std::filesystem::permissions(flags.state_directory, std::filesystem::perms::owner_all, error);
+  const std::string shim = FindProgram("puma-shim"), worker = FindProgram("puma-worker");
+  if (shim.empty() || worker.empty()) return Fail("puma-shim and puma-worker must lie beside puma-host or in ../libexec/puma");
+  std::vector<std::string> words{shim,
+                                 "--state-dir",
+                                 flags.state_directory,
+                                 "--host",
+                                 std::filesystem::read_symlink("/proc/self/exe").string(),
+                                 "--worker",
+                                 worker,
+                                 "--",
+                                 "--serve",
+                                 "--state-dir",
+                                 flags.state_directory,
+                                 "--listen",
+                                 flags.listen,
+                                 "--log-file",
+                                 std::filesystem::absolute(flags.log_file).string()};
+  for (const std::string& directory : flags.modules) {
+    words.push_back("--modules");
+    words.push_back(std::filesystem::absolute(directory).string());
+  }
+  if (flags.insecure) words.push_back("--insecure-loopback");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  execv(shim.c_str(), arguments.data());
+  return Fail(absl::StrCat("executing ", shim, ": ", std::strerror(errno)));
+}
+
+// SIGTERM and SIGINT as a descriptor; blocked in every thread that is made later.
+UniqueFd EndSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+void MakeSocketDirectory(const std::string& listen) {
+  if (!absl::StartsWith(listen, "unix:")) return;
+  const std::filesystem::path directory = std::filesystem::path(listen.substr(5)).parent_path();
+  std::error_code error;
+  if (std::filesystem::create_directories(directory, error)) chmod(directory.c_str(), 0750);
+}
+
+int Serve(const Flags& flags) {
+  struct stat socket {};
+  if (fstat(shim::kHostSocket, &socket) != 0 || !S_ISSOCK(socket.st_mode))
+    return Fail("--serve is for the shim; start puma-host without it");
+  UniqueFd shim_socket(shim::kHostSocket);
+  const UniqueFd signals = EndSignals();
+  RegisterMembarrier();
+
+  absl::StatusOr<std::unique_ptr<LogStore>> logs = LogStore::Open({.file = flags.log_file, .echo_to_stderr = true});
+  if (!logs.ok()) return Fail(std::string(logs.status().message()));
+  absl::StatusOr<ModuleCatalogue> modules = ModuleCatalogue::Open(flags.modules);
+  if (!modules.ok()) return Fail(std::string(modules.status().message()));
+  absl::StatusOr<std::unique_ptr<Journal>> journal =
+      Journal::Open(flags.state_directory + "/journal.db", [&](const std::string& warning) { (*logs)->Own(3, warning); });
+  if (!journal.ok()) return Fail(std::string(journal.status().message()));
+  absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create();
+  if (!loop.ok()) return Fail(std::string(loop.status().message()));
+
+  TaskFeed feed;
+  Supervisor::Options options;
+  options.version = PUMA_VERSION;
+  options.state_directory = flags.state_directory;
+  options.log_file = flags.log_file;
+  options.module_directories = flags.modules;
+  options.shim = std::move(shim_socket);
+  Supervisor supervisor(**loop, **journal, **logs, feed, *modules, std::move(options));
+
+  MakeSocketDirectory(flags.listen);
+  // Listening comes before Hello: a socket that is in use ends this attempt before the shim has anything to keep.
+  absl::StatusOr<std::unique_ptr<ApiServer>> api =
+      ApiServer::Start({.address = flags.listen, .allow_insecure_loopback = flags.insecure}, &supervisor, &feed, logs->get());
+  if (!api.ok()) return Fail(std::string(api.status().message()));
+  if (absl::Status begun = supervisor.Begin(); !begun.ok()) return Fail(std::string(begun.message()));
+  (*loop)->Watch(signals.get(), [&] { supervisor.Quit(); });
+  (*logs)->Own(2, absl::StrCat("serving ", (*api)->address(), "; log file ", flags.log_file));
+
+  const absl::Status ended = supervisor.Run();
+  (*api)->Shutdown();
+  if (!ended.ok()) (*logs)->Own(4, absl::StrCat("ended: ", std::string(ended.message())));
+  (void)(*logs)->Flush();
+  return ended.ok() ? 0 : 1;
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("Runs pipelines of tasks and serves the API that controls them. Stop it with SIGTERM: that ends its tasks.", "puma-host");
+  app.add_option("--state-dir", flags.state_directory, "Where its state is kept (default: /var/lib/puma, or ~/.local/state/puma)");
+  CLI::Option* socket =
+      app.add_option("--socket", flags.socket, "Unix socket to serve (default: /run/puma/puma.sock, or $XDG_RUNTIME_DIR/puma/puma.sock)");
+  app.add_option("--listen", flags.listen, "Address to serve: unix:PATH, or 127.0.0.1:PORT together with --insecure-loopback")
+      ->excludes(socket);
+  app.add_option("--modules", flags.modules, "Directory with modules of runnables; may be given several times");
+  app.add_option("--log-file", flags.log_file, "The aggregated log, JSON Lines (default: puma.log in the state directory)");
+  app.add_flag("--insecure-loopback", flags.insecure, "Allow plain TCP on the loopback device: every local user is then an administrator");
+  app.add_flag("--serve", flags.serve, "Used by the shim")->group("");
+  app.set_version_flag("--version", std::string("puma-host ") + PUMA_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  FillDefaults(flags);
+  return flags.serve ? Serve(flags) : BecomeShim(flags);
+}
+
+}  // namespace
+}  // namespace puma::server
+
+int main(int argc, char** argv) { return puma::server::Main(argc, argv); }

@@ -1,0 +1,105 @@
+#include "server/supervisor/invocations.h"
+
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/json_util.h"
+#include "worker/control/failure.h"
+
+namespace puma::server {
+namespace {
+void Fill(const Error& error, v1::RunError& out) {
+  out.set_code(absl::StatusCodeToString(error.code));
+  out.set_message(error.message);
+  for (const std::string& type : error.types) out.add_types(type);
+  for (const Frame& frame : error.stack) {
+    v1::StackFrame& added = *out.add_stack();
+    added.set_function(frame.function);
+    added.set_file(frame.file);
+    added.set_line(frame.line);
+    added.set_module(frame.module);
+    added.set_offset(frame.offset);
+  }
+  for (const std::string& runnable : error.path) out.add_path(runnable);
+  for (const Error& cause : error.causes) Fill(cause, *out.add_causes());
+}
+}  // namespace
+
+Invocations::Invocations() {
+  std::random_device random;
+  next_id_ = (uint64_t{random()} << 32 | random()) >> 1;
+}
+
+void Invocations::Add(uint64_t id, Pending pending) { pending_.emplace(id, std::move(pending)); }
+
+std::optional<Invocations::Pending> Invocations::Take(uint64_t id) {
+  auto it = pending_.find(id);
+  if (it == pending_.end()) return std::nullopt;
+  Pending pending = std::move(it->second);
+  pending_.erase(it);
+  return pending;
+}
+
+void Invocations::Answer(const control::ResultRecord& record, std::string_view text) {
+  std::optional<Pending> pending = Take(record.id);
+  if (!pending) return;
+  if (record.code != 0) return pending->reply(StatusOfFailure(text));
+  v1::InvokeCommandResponse response;
+  response.set_run(pending->run);
+  const std::string json = text.empty() ? "null" : std::string(text);
+  const auto parsed = google::protobuf::util::JsonStringToMessage(json, response.mutable_result());
+  if (!parsed.ok())
+    return pending->reply(
+        absl::InternalError(absl::StrCat("command ", pending->command, ": its result is no JSON: ", std::string(parsed.message()))));
+  pending->reply(std::move(response));
+}
+
+void Invocations::RunEnded(uint64_t task, int64_t run) {
+  std::vector<uint64_t> ended;
+  for (const auto& [id, pending] : pending_) {
+    if (pending.task == task && pending.run == run) ended.push_back(id);
+  }
+  for (uint64_t id : ended) {
+    Pending pending = *Take(id);
+    pending.reply(absl::AbortedError(absl::StrCat("command ", pending.command, ": outcome unknown, run ", run, " ended")));
+  }
+}
+
+absl::StatusOr<std::string> ArgumentsToJson(const v1::InvokeCommandRequest& request) {
+  google::protobuf::Struct arguments;
+  for (const auto& [name, value] : request.arguments()) (*arguments.mutable_fields())[name] = value;
+  std::string json;
+  const auto done = google::protobuf::util::MessageToJsonString(arguments, &json);
+  if (!done.ok())
+    return absl::InvalidArgumentError(absl::StrCat("arguments of command ", request.command(), ": ", std::string(done.message())));
+  if (json.size() + request.command().size() + sizeof(control::CommandRecord) > control::kCommandBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("arguments of command ", request.command(), ": ", json.size(), " bytes; at most ", control::kCommandBytes, " fit"));
+  }
+  return json;
+}
+
+v1::RunError RunErrorOf(std::string_view failure_json) {
+  v1::RunError out;
+  absl::StatusOr<Error> error = control::FailureFromJson(failure_json);
+  if (error.ok()) {
+    Fill(*error, out);
+  } else {
+    out.set_code("UNKNOWN");
+    out.set_message(std::string(failure_json));
+  }
+  return out;
+}
+
+absl::Status StatusOfFailure(std::string_view failure_json) {
+  absl::StatusOr<Error> error = control::FailureFromJson(failure_json);
+  if (!error.ok()) return absl::UnknownError(std::string(failure_json));
+  std::string message = error->message;
+  if (!error->types.empty()) message = absl::StrCat(error->types.front(), ": ", message);
+  return absl::Status(error->code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : error->code, message);
+}
+
+}  // namespace puma::server

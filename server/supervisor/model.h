@@ -1,0 +1,119 @@
+#ifndef PUMA_SERVER_SUPERVISOR_MODEL_H_
+#define PUMA_SERVER_SUPERVISOR_MODEL_H_
+// What the supervisor knows: pipelines, tasks, workers, lanes, pages. Plain data; only the loop's thread touches it.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "puma/v1/services.pb.h"
+#include "server/journal/journal.h"
+#include "server/supervisor/task_machine.h"
+#include "worker/buffer/ring.h"
+#include "worker/buffer/segment.h"
+#include "worker/buffer/task_page.h"
+#include "worker/control/control_segments.h"
+#include "worker/shim/protocol.h"
+
+namespace puma::server {
+
+struct PipelineRec {
+  PipelineRow row;
+  v1::PipelineSpec spec;                  // defaults filled in
+  std::map<std::string, uint64_t> tasks;  // local name ("detector.0") to uid
+  GroupRow group;                         // uid 0: no thread task ever ran
+};
+
+// A lane that the shim keeps, of a live or an ended run.
+struct LaneRec {
+  uint64_t id = 0;
+  uint64_t publisher = 0;  // uid
+  std::string port;        // of the publisher
+  uint32_t epoch = 0;      // the publisher's run
+  uint32_t replica = 0;
+  bool ended = false;  // its run is over
+  Segment segment;
+  RingReader ring;
+};
+
+struct PageRec {
+  uint64_t id = 0;
+  uint64_t task = 0, task_run = 0;
+  TaskPageView view;
+};
+
+// Counts of a port that outlive its lanes, and the last sample for the rate.
+struct PortCount {
+  uint64_t retired = 0;
+  uint64_t seen = 0;
+  uint64_t waiting = 0;
+  double rate = 0;
+};
+
+struct TaskRec {
+  TaskRow row;
+  std::string full_name;  // "pipelines/edges/tasks/detector.0"
+  v1::TaskSpec spec;
+  Policy policy;
+  TaskLife life;
+  std::string life_boot_id;  // the boot that life's times belong to
+  int64_t since_unix_ns = 0;
+  v1::TaskState shown = v1::TASK_STATE_UNSPECIFIED;  // the state that `since` is about
+  bool lanes_ended = false;                          // SUCCEEDED or FAILED: its readers were told
+  bool gates_removed = false;                        // its gates were taken away; it joins late when it starts again
+  // The present run.
+  uint64_t worker = 0;  // key; 0: none
+  uint32_t slot = 0;
+  uint64_t ticket = 0;
+  bool start_sent = false;
+  control::SlotState seen = control::SlotState::kFree;
+  uint64_t page = 0;                        // offered page of the newest run that offered one; 0: none
+  std::map<uint64_t, uint32_t> page_slots;  // lane to slot, of the present run's page
+  std::set<uint64_t> connected;             // lanes handed to the present run
+  bool rejoins = false;                     // its start numbers come from the publishers (Attached)
+  std::map<std::string, PortCount> counts;  // by "in PORT", "out PORT"
+};
+
+// A worker process: of one process task, of a pipeline's thread tasks, or one that describes a module.
+struct WorkerRec {
+  shim::RunId id;
+  int pid = 0;
+  std::string pipeline;  // of a group
+  bool group = false;
+  bool describes = false;
+  bool ending = false;  // it was told to end, or its leader is dead: no new tasks
+  std::unique_ptr<control::HostControl> control;
+  uint64_t control_segment = 0;
+  UniqueFd doorbell, pidfd;
+  std::vector<uint64_t> slots;    // task uid of each; 0: free
+  std::vector<uint64_t> waiting;  // tasks that start when this worker's successor may
+  // Log records on their way to the file.
+  bool logs_in_flight = false;
+  uint64_t last_sequence = 0;
+  std::map<uint32_t, std::shared_ptr<const v1::LogSource>> sources;  // by the worker's index
+  std::optional<shim::Exited> exited;
+  bool tree_empty = false;
+  UniqueFd out, err;  // what is left in its pipes
+};
+
+struct Model {
+  std::map<std::string, std::unique_ptr<PipelineRec>> pipelines;
+  std::map<uint64_t, std::unique_ptr<TaskRec>> tasks;
+  std::map<uint64_t, std::unique_ptr<WorkerRec>> workers;  // by key
+  std::map<uint64_t, std::unique_ptr<LaneRec>> lanes;
+  std::map<uint64_t, std::unique_ptr<PageRec>> pages;
+
+  TaskRec* task(uint64_t uid) const;
+  WorkerRec* worker(uint64_t key) const;
+  PipelineRec* pipeline(const std::string& name) const;
+  TaskRec* FindTask(const std::string& full_name) const;  // "pipelines/p/tasks/t"; null
+};
+
+std::string PipelineName(const std::string& pipeline);
+std::string TaskName(const std::string& pipeline, const std::string& task);
+
+}  // namespace puma::server
+#endif  // PUMA_SERVER_SUPERVISOR_MODEL_H_

@@ -1,0 +1,231 @@
+#ifndef PUMA_SERVER_SUPERVISOR_SUPERVISOR_H_
+#define PUMA_SERVER_SUPERVISOR_SUPERVISOR_H_
+// The class where the wires meet: it feeds events to the task machines and does what they answer, on one thread. The parts:
+//   supervisor.cc        the turn (one journal commit), timers, the tick       supervisor_life.cc   events, actions, starting and ending
+//   runs supervisor_shim.cc   messages of the shim, adoption                        supervisor_wire.cc   who gets which segment
+//   supervisor_work.cc   doorbells: slots, results, logs                       supervisor_view.cc   what clients see
+//   supervisor_api.cc    the Engine's calls
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server/config/module_catalogue.h"
+#include "server/journal/journal.h"
+#include "server/supervisor/engine.h"
+#include "server/supervisor/event_loop.h"
+#include "server/supervisor/invocations.h"
+#include "server/supervisor/log_intake.h"
+#include "server/supervisor/model.h"
+#include "server/supervisor/shim_link.h"
+#include "server/supervisor/type_catalogue.h"
+#include "server/telemetry/log_store.h"
+#include "server/telemetry/task_feed.h"
+
+namespace puma::server {
+
+// Engine's methods are thread-safe; the rest is for the thread that calls Run.
+class Supervisor : public Engine {
+ public:
+  struct Options {
+    std::string version, state_directory, log_file;
+    std::vector<std::string> module_directories;
+    UniqueFd shim;  // the inherited socket
+  };
+  Supervisor(EventLoop& loop, Journal& journal, LogStore& logs, TaskFeed& feed, ModuleCatalogue& modules, Options options);
+  ~Supervisor() override;
+
+  // Reads the journal and says Hello to the shim; adoption goes on in Run.
+  absl::Status Begin();
+  // Until Quit, or the shim is gone.
+  absl::Status Run();
+  // Any thread: lets Run return. Tasks go on; the next host adopts them.
+  void Quit();
+
+  v1::Host GetHost() override;
+  void ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTypesResponse> reply) override;
+  void Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) override;
+  void Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) override;
+  absl::StatusOr<v1::Pipeline> GetPipeline(const std::string& name) override;
+  absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(const v1::ListPipelinesRequest& request) override;
+  absl::StatusOr<v1::Task> GetTask(const std::string& name) override;
+  absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request) override;
+  void Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) override;
+  void Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) override;
+  std::unique_ptr<CallHandle> Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline,
+                                     Reply<v1::InvokeCommandResponse> reply) override;
+  absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) override;
+  absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) override;
+  bool serving() override { return serving_.load(); }
+  absl::StatusOr<bool> PipelineHealthy(const std::string& pipeline) override;
+
+ private:
+  class Handle;
+
+  // ---- supervisor.cc: a turn gathers what one round of events changes; it is committed as one, and what depends on it follows after.
+  void AfterCommit(std::function<void(const absl::Status&)> f) { turn_after_.push_back(std::move(f)); }
+  void PutTask(TaskRec& task);
+  void EndTurn();
+  int64_t Idle();
+  void RunTimers();
+  void Tick();
+  void Watchdogs(int64_t now);
+  uint64_t NewId();
+  void Log(int level, const std::string& text) { logs_.Own(level, text); }
+
+  // ---- supervisor_life.cc
+  void Feed(TaskRec& task, Event::Kind kind, std::function<void(Event&)> fill = nullptr);
+  void Perform(TaskRec& task, Action::Kind action);
+  void ArmTimer(TaskRec& task);
+  void Reconsider(const std::string& pipeline);     // may PENDING tasks start now?
+  std::string WaitsFor(const TaskRec& task) const;  // "" when it may start
+  void Strategy(TaskRec& failed);
+  void Launch(uint64_t uid, int64_t run);
+  void LaunchInGroup(TaskRec& task, const std::string& module);
+  void SpawnGroup(uint64_t key);
+  void FailStart(TaskRec& task, const std::string& why);
+  absl::StatusOr<WorkerRec*> SpawnWorker(shim::RunId id, uint32_t slots, const std::string& name, const std::string& label,
+                                         const shim::Limits& limits);
+  void StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const std::string& module);
+  void RunIsOver(TaskRec& task);
+  void TaskGone(uint64_t uid);
+  void Signal(TaskRec& task, int signal);
+  void KillRun(TaskRec& task);
+  void KillTree(WorkerRec& worker);
+  void EndIdleGroup(const std::string& pipeline);
+  bool IsThread(const TaskRec& task) const { return task.spec.placement() == v1::PLACEMENT_THREAD; }
+
+  // ---- supervisor_wire.cc
+  void ConnectReader(TaskRec& reader);
+  void ConnectLane(LaneRec& lane);
+  void Connect(TaskRec& reader, LaneRec& lane, const std::string& port);
+  void SendLane(TaskRec& reader, LaneRec& lane, const std::string& port, uint64_t start);
+  void SendPage(TaskRec& reader, LaneRec& lane);
+  std::optional<uint32_t> PageSlotFor(TaskRec& reader, const LaneRec& lane);
+  void GateDown(TaskRec& reader);
+  void EndLanes(TaskRec& publisher);
+  void SendEndLane(TaskRec& reader, const std::string& port, TaskRec& publisher);
+  void TellEndedPublishers(TaskRec& reader);
+  bool Drained(const LaneRec& lane) const;
+  void CollectSegments();
+  void DropSegments(const std::vector<uint64_t>& ids);
+  size_t UndrainedEpochs(const TaskRec& publisher) const;
+
+  // ---- supervisor_shim.cc
+  void OnShim(ShimMessage message);
+  void OnWelcome(const shim::Welcome& welcome);
+  void OnRunItem(ShimMessage& message);
+  void OnSegment(ShimMessage& message, bool adopted);
+  void OnControl(const shim::SegmentItem& item, UniqueFd fd);
+  void OnPage(const shim::SegmentItem& item, UniqueFd fd);
+  void OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted);
+  void OnInventoryEnd();
+  void OnSpawnResult(ShimMessage& message);
+  void OnWorkerFailed(const ShimMessage& message);
+  void OnAttached(const shim::Attached& attached);
+  void OnExited(const shim::Exited& exited);
+  void FeedExit(TaskRec& task, const v1::RunExit& exit);
+  void OnTreeEmpty(ShimMessage& message);
+  void AdoptJournal(const JournalSnapshot& snapshot);
+  void AdoptRuns();
+  void Settle();
+  void BecomeReady();
+  void WorkerIsOver(WorkerRec& worker);
+  void AckExit(const shim::Exited& exited);
+  v1::RunExit ExitOf(const WorkerRec& worker, const TaskRec& task, const shim::Exited& exited) const;
+
+  // ---- supervisor_work.cc
+  void WatchDoorbell(WorkerRec& worker);
+  void OnDoorbell(uint64_t key);
+  void Drain(WorkerRec& worker, bool last);
+  void ScanSlots(WorkerRec& worker);
+  void ScanSlot(WorkerRec& worker, uint32_t slot);
+  void TakeLogs(WorkerRec& worker, bool last);
+  LogLine LineOf(WorkerRec& worker, uint64_t sequence, const control::LogEntry& entry, std::string_view text);
+  std::shared_ptr<const v1::LogSource> SourceOf(WorkerRec& worker, uint32_t index);
+  void TakePipe(WorkerRec& worker, int fd, v1::LogStream stream, std::vector<LogLine>& lines);
+  void Quarantine(WorkerRec& worker, const absl::Status& why);
+
+  // ---- supervisor_view.cc
+  void Show(TaskRec& task);  // tells the watchers
+  v1::Task View(TaskRec& task);
+  void ViewPorts(TaskRec& task, v1::TaskStatus& status);
+  v1::Buffer ViewBuffer(const PipelineRec& pipeline, const std::string& name);
+  void SamplePorts(TaskRec& task, double seconds);
+  void ShowPipelines();  // rebuilds what Get/List of pipelines and buffers answer
+
+  // ---- supervisor_api.cc
+  // A mutating call on its way: what it is known by, and how it is answered with a serialized response.
+  struct Call {
+    std::string id;  // method and request_id; "": not idempotent
+    std::string fingerprint;
+    std::function<void(absl::StatusOr<std::string>)> answer;
+  };
+  template <class Request, class Response>
+  Call MakeCall(const char* method, const Request& request, Reply<Response> reply);
+  void WhenReady(std::function<void()> work);
+  bool Begin(const Call& call);                                                       // false: a twin; it is answered with the first one
+  void Finish(const Call& call, absl::StatusOr<std::string> response, bool changed);  // changed: after the commit, and remembered
+  void ApplyChecked(const Call& call, const v1::ApplyPipelineRequest& request, const v1::PipelineSpec& spec);
+  v1::ApplyPipelineResponse CommitApply(const v1::PipelineSpec& spec);
+  uint64_t AddTask(PipelineRec& pipeline, const std::string& base, const std::string& name, int32_t replica);
+  void ChangeTask(PipelineRec& pipeline, TaskRec& task, v1::PlannedChange::Action action);
+  void DeleteTask(TaskRec& task);
+  void DescribeModules(std::vector<std::string> names, std::function<void()> done);
+  void DescribeModule(const std::string& name, const std::string& path, std::function<void()> done);
+  void InvokeNow(const v1::InvokeCommandRequest& request, uint64_t id, absl::Time deadline, Reply<v1::InvokeCommandResponse> reply);
+
+  EventLoop& loop_;
+  Journal& journal_;
+  LogStore& logs_;
+  TaskFeed& feed_;
+  ModuleCatalogue& modules_;
+  Options options_;
+  Model model_;
+  Invocations invocations_;
+  TypeCatalogue types_;
+  LogIntake intake_;
+  std::unique_ptr<ShimLink> shim_;
+
+  JournalChange turn_;
+  bool turn_dirty_ = false;
+  std::vector<std::function<void(const absl::Status&)>> turn_after_;
+  std::map<std::string, RequestRow> requests_;  // answered ones, by id
+  struct InFlight {
+    std::string fingerprint;
+    std::vector<std::function<void(absl::StatusOr<std::string>)>> twins;
+  };
+  std::map<std::string, InFlight> in_flight_;  // calls that are not answered yet
+
+  std::multimap<int64_t, uint64_t> timers_;  // CLOCK_BOOTTIME ns to task
+  std::map<uint64_t, int64_t> armed_;        // task to its timer
+  int64_t next_tick_ = 0, last_tick_ = 0, settle_at_ = 0;
+  std::set<std::string> reconsider_;  // pipelines
+  bool collect_ = false;
+  bool pipelines_changed_ = false;
+
+  shim::Welcome welcome_{};
+  std::string boot_id_;
+  int64_t incarnation_ = 0;
+  int64_t started_unix_ns_ = 0;
+  std::map<uint64_t, std::string> unmanaged_;  // key to label: runs that the journal does not know
+  std::vector<std::function<void()>> when_ready_;
+  std::atomic<bool> serving_{false};
+  absl::Status ended_;
+  bool shutting_down_ = false;
+  static constexpr int64_t kDescribeDeadlineNs = 10'000'000'000;
+  std::map<uint64_t, std::function<void(absl::StatusOr<std::string>)>> describing_;  // worker key to who waits
+  std::multimap<int64_t, uint64_t> describe_deadlines_;                              // CLOCK_BOOTTIME ns to worker key
+
+  Mutex view_mutex_;
+  std::map<std::string, v1::Pipeline> pipelines_view_ PUMA_GUARDED_BY(view_mutex_);
+  std::map<std::string, v1::Buffer> buffers_view_ PUMA_GUARDED_BY(view_mutex_);
+  v1::Host host_view_ PUMA_GUARDED_BY(view_mutex_);
+};
+
+}  // namespace puma::server
+#endif  // PUMA_SERVER_SUPERVISOR_SUPERVISOR_H_

@@ -1,0 +1,562 @@
+// The Engine's calls. Those that change something run on the loop, in order, and answer after the commit.
+#include <algorithm>
+#include <random>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "server/config/check_spec.h"
+#include "server/config/error_details.h"
+#include "server/config/suggest.h"
+#include "server/supervisor/planner.h"
+#include "server/supervisor/supervisor.h"
+#include "server/supervisor/wiring.h"
+#include "worker/platform/system.h"
+
+namespace puma::server {
+namespace {
+constexpr int64_t kRequestsKeptNs = int64_t{24} * 3600 * 1'000'000'000;
+constexpr int kDefaultPage = 100, kLargestPage = 1000;
+
+// Equal requests give equal texts, whatever the order of their maps.
+template <class Request>
+std::string Fingerprint(Request request) {
+  request.clear_request_id();
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    request.SerializeToCodedStream(&coded);
+  }
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return absl::StrCat(bytes.size(), "-", absl::Hex(hash));
+}
+
+std::string RandomHex() {
+  std::random_device random;
+  return absl::StrCat(absl::Hex(random(), absl::kZeroPad8), absl::Hex(random(), absl::kZeroPad8));
+}
+
+size_t PageSize(int asked) { return static_cast<size_t>(asked <= 0 ? kDefaultPage : std::min(asked, kLargestPage)); }
+
+template <class View>
+absl::Status Unknown(const char* kind, const std::string& name, const View& known) {
+  std::vector<std::string> names;
+  for (const auto& [key, value] : known) names.push_back(key);
+  const std::string similar = Suggest(name, names);
+  return absl::NotFoundError(
+      absl::StrCat(kind, " ", name, " does not exist", similar.empty() ? "" : absl::StrCat("; did you mean ", similar, "?")));
+}
+
+// A page of a map whose keys begin with `parent`.
+template <class Map, class Response, class Add>
+Response Page(const Map& map, const std::string& parent, const std::string& token, int size, Add add) {
+  Response response;
+  const std::string prefix = parent.empty() ? "" : parent + "/";
+  size_t count = 0;
+  std::string last;
+  for (auto it = token.empty() ? map.lower_bound(prefix) : map.upper_bound(token); it != map.end(); ++it) {
+    if (!absl::StartsWith(it->first, prefix)) break;
+    if (count++ == PageSize(size)) {
+      response.set_next_page_token(last);
+      break;
+    }
+    add(response, it->second);
+    last = it->first;
+  }
+  return response;
+}
+}  // namespace
+
+class Supervisor::Handle : public CallHandle {
+ public:
+  Handle(Supervisor* supervisor, uint64_t id) : supervisor_(supervisor), id_(id) {}
+  void Cancel() override {
+    supervisor_->loop_.Post([supervisor = supervisor_, id = id_] {
+      std::optional<Invocations::Pending> pending = supervisor->invocations_.Take(id);
+      if (!pending) return;
+      if (WorkerRec* worker = supervisor->model_.worker(pending->worker)) worker->control->Cancel(pending->slot, id);
+      pending->reply(absl::CancelledError(absl::StrCat("command ", pending->command, " was given up; it may still run")));
+    });
+  }
+
+ private:
+  Supervisor* supervisor_;
+  uint64_t id_;
+};
+
+// ---- calls that change something -----------------------------------------------------------------------------------------------------
+
+template <class Request, class Response>
+Supervisor::Call Supervisor::MakeCall(const char* method, const Request& request, Reply<Response> reply) {
+  Call call;
+  if (!request.request_id().empty()) call.id = absl::StrCat(method, "/", request.request_id());
+  call.fingerprint = Fingerprint(request);
+  call.answer = [reply = std::move(reply)](absl::StatusOr<std::string> bytes) {
+    if (!bytes.ok()) return reply(bytes.status());
+    Response response;
+    response.ParseFromString(*bytes);
+    reply(std::move(response));
+  };
+  return call;
+}
+
+void Supervisor::WhenReady(std::function<void()> work) {
+  loop_.Post([this, work = std::move(work)]() mutable {
+    if (serving_) return work();
+    when_ready_.push_back(std::move(work));
+  });
+}
+
+bool Supervisor::Begin(const Call& call) {
+  if (shutting_down_) {
+    call.answer(absl::UnavailableError("the host is shutting down"));
+    return false;
+  }
+  if (call.id.empty()) return true;
+  const absl::Status other =
+      absl::InvalidArgumentError(absl::StrCat("request_id ", call.id, " was used before for another request; use a new one"));
+  if (auto it = in_flight_.find(call.id); it != in_flight_.end()) {
+    if (it->second.fingerprint != call.fingerprint) return call.answer(other), false;
+    it->second.twins.push_back(call.answer);
+    return false;
+  }
+  if (auto it = requests_.find(call.id); it != requests_.end()) {
+    if (it->second.fingerprint != call.fingerprint) return call.answer(other), false;
+    AfterCommit([answer = call.answer, response = it->second.response](const absl::Status& status) {  // not before the first one is durable
+      if (status.ok())
+        answer(response);
+      else
+        answer(status);
+    });
+    return false;
+  }
+  in_flight_[call.id].fingerprint = call.fingerprint;
+  return true;
+}
+
+void Supervisor::Finish(const Call& call, absl::StatusOr<std::string> response, bool changed) {
+  std::vector<std::function<void(absl::StatusOr<std::string>)>> answers{call.answer};
+  if (auto it = in_flight_.find(call.id); it != in_flight_.end()) {
+    answers.insert(answers.end(), it->second.twins.begin(), it->second.twins.end());
+    in_flight_.erase(it);
+  }
+  if (!response.ok() || !changed) {
+    for (auto& answer : answers) answer(response);
+    return;
+  }
+  if (!call.id.empty()) {
+    RequestRow row{call.id, call.fingerprint, *response, RealNanos() + kRequestsKeptNs};
+    requests_[call.id] = row;
+    turn_.put_requests.push_back(std::move(row));
+    turn_dirty_ = true;
+  }
+  AfterCommit([answers, response](const absl::Status& status) {
+    for (auto& answer : answers) {
+      if (status.ok())
+        answer(response);
+      else
+        answer(absl::UnavailableError(absl::StrCat("the journal can't be written: ", std::string(status.message()))));
+    }
+  });
+}
+
+void Supervisor::Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) {
+  WhenReady([this, request, call = MakeCall("Start", request, std::move(reply))] {
+    if (!Begin(call)) return;
+    TaskRec* task = model_.FindTask(request.name());
+    if (task == nullptr) return Finish(call, GetTask(request.name()).status(), false);
+    if (task->row.deleting)
+      return Finish(call, absl::FailedPreconditionError(absl::StrCat("task ", request.name(), " is being deleted")), false);
+    Feed(*task, Event::Kind::kStart, [](Event& event) { event.run = 0; });
+    PutTask(*task);
+    v1::StartTaskResponse response;
+    *response.mutable_task() = View(*task);
+    Finish(call, response.SerializeAsString(), true);
+  });
+}
+
+void Supervisor::Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) {
+  WhenReady([this, request, call = MakeCall("Stop", request, std::move(reply))] {
+    if (!Begin(call)) return;
+    TaskRec* task = model_.FindTask(request.name());
+    if (task == nullptr) return Finish(call, GetTask(request.name()).status(), false);
+    Feed(*task, Event::Kind::kStop, [](Event& event) { event.run = 0; });
+    PutTask(*task);
+    v1::StopTaskResponse response;
+    *response.mutable_task() = View(*task);
+    Finish(call, response.SerializeAsString(), true);
+  });
+}
+
+void Supervisor::Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) {
+  WhenReady([this, request, call = MakeCall("Delete", request, std::move(reply))] {
+    if (!Begin(call)) return;
+    PipelineRec* pipeline = model_.pipeline(std::string(absl::StripPrefix(request.name(), "pipelines/")));
+    if (pipeline == nullptr || !absl::StartsWith(request.name(), "pipelines/"))
+      return Finish(call, GetPipeline(request.name()).status(), false);
+    const std::string etag = absl::StrCat(pipeline->row.uid, "-", pipeline->row.generation);
+    if (!request.etag().empty() && request.etag() != etag)
+      return Finish(call, absl::AbortedError("the pipeline has changed since its etag was read; read it again"), false);
+    pipeline->row.deleting = true;
+    turn_.put_pipelines.push_back(pipeline->row);
+    turn_dirty_ = pipelines_changed_ = true;
+    const std::map<std::string, uint64_t> tasks = pipeline->tasks;
+    if (tasks.empty()) {
+      turn_.delete_pipelines.push_back(pipeline->row.name);
+      model_.pipelines.erase(pipeline->row.name);
+    }
+    for (const auto& [name, uid] : tasks) DeleteTask(*model_.task(uid));
+    Finish(call, v1::DeletePipelineResponse().SerializeAsString(), true);
+  });
+}
+
+void Supervisor::DeleteTask(TaskRec& task) {
+  const uint64_t uid = task.row.uid;
+  task.row.deleting = true;
+  Feed(task, Event::Kind::kDelete, [](Event& event) { event.run = 0; });
+  if (model_.task(uid) != nullptr) PutTask(task);
+}
+
+// ---- apply ---------------------------------------------------------------------------------------------------------------------------
+
+void Supervisor::Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) {
+  WhenReady([this, request, call = MakeCall("Apply", request, std::move(reply))] {
+    if (!Begin(call)) return;
+    v1::PipelineSpec spec;
+    if (absl::Status checked = CheckSpec(request.spec(), &spec); !checked.ok()) return Finish(call, checked, false);
+    const std::vector<std::string> modules(spec.modules().begin(), spec.modules().end());
+    DescribeModules(modules, [this, call, request, spec] { ApplyChecked(call, request, spec); });
+  });
+}
+
+void Supervisor::ApplyChecked(const Call& call, const v1::ApplyPipelineRequest& request, const v1::PipelineSpec& spec) {
+  FieldViolations violations;
+  std::map<std::string, v1::RunnableType> types;
+  for (int i = 0; i < spec.modules_size(); ++i) {
+    absl::StatusOr<std::vector<v1::RunnableType>> described = types_.TypesOf(spec.modules(i));
+    if (described.ok()) {
+      for (const v1::RunnableType& type : *described) types[std::string(absl::StripPrefix(type.name(), "types/"))] = type;
+    } else {
+      violations.Add(absl::StrCat("modules[", i, "]"), std::string(described.status().message()));
+    }
+  }
+  if (violations.empty()) {
+    if (absl::Status checked = CheckTypes(spec, types); !checked.ok()) return Finish(call, checked, false);
+  } else {
+    return Finish(call, violations.ToStatus(absl::StrCat("pipeline ", spec.pipeline())), false);
+  }
+  const PipelineRec* pipeline = model_.pipeline(spec.pipeline());
+  const std::string etag = pipeline == nullptr ? "" : absl::StrCat(pipeline->row.uid, "-", pipeline->row.generation);
+  if (!request.etag().empty() && request.etag() != etag)
+    return Finish(
+        call, absl::AbortedError(absl::StrCat("pipeline ", spec.pipeline(), " has changed since its etag was read; read it again")), false);
+  if (pipeline != nullptr && pipeline->row.deleting)
+    return Finish(call,
+                  WithRetryInfo(absl::FailedPreconditionError(
+                                    absl::StrCat("pipeline ", spec.pipeline(), " is being deleted; apply again when it is gone")),
+                                absl::Milliseconds(500)),
+                  false);
+  for (const auto& [name, planned] : TasksOf(spec)) {
+    const TaskRec* old = model_.FindTask(TaskName(spec.pipeline(), name));
+    if (old != nullptr && old->row.deleting)
+      return Finish(call,
+                    WithRetryInfo(absl::FailedPreconditionError(
+                                      absl::StrCat("task ", old->full_name, " is being deleted; apply again when it is gone")),
+                                  absl::Milliseconds(500)),
+                    false);
+  }
+  if (request.validate_only()) {
+    v1::ApplyPipelineResponse response;
+    response.mutable_pipeline()->set_name(PipelineName(spec.pipeline()));
+    *response.mutable_pipeline()->mutable_spec() = spec;
+    for (auto& change : PlanChanges(pipeline == nullptr ? v1::PipelineSpec() : pipeline->spec, spec)) *response.add_changes() = change;
+    return Finish(call, response.SerializeAsString(), false);
+  }
+  Finish(call, CommitApply(spec).SerializeAsString(), true);
+}
+
+v1::ApplyPipelineResponse Supervisor::CommitApply(const v1::PipelineSpec& spec) {
+  PipelineRec* pipeline = model_.pipeline(spec.pipeline());
+  const int64_t now = RealNanos();
+  if (pipeline == nullptr) {
+    auto created = std::make_unique<PipelineRec>();
+    created->row.name = spec.pipeline();
+    created->row.uid = RandomHex();
+    created->row.generation = 0;
+    created->row.create_unix_ns = now;
+    pipeline = created.get();
+    model_.pipelines[spec.pipeline()] = std::move(created);
+  }
+  v1::ApplyPipelineResponse response;
+  const std::vector<v1::PlannedChange> changes = PlanChanges(pipeline->spec, spec);
+  const bool any = pipeline->row.generation == 0 || std::any_of(changes.begin(), changes.end(), [](const auto& change) {
+                     return change.action() != v1::PlannedChange::ACTION_NONE;
+                   });
+  if (any) {
+    ++pipeline->row.generation;
+    pipeline->row.update_unix_ns = now;
+  }
+  pipeline->spec = spec;
+  pipeline->row.spec = spec.SerializeAsString();
+  turn_.put_pipelines.push_back(pipeline->row);
+  turn_dirty_ = true;
+  const std::map<std::string, PlannedTask> planned = TasksOf(spec);
+  for (const v1::PlannedChange& change : changes) {
+    *response.add_changes() = change;
+    const std::string prefix = PipelineName(spec.pipeline()) + "/tasks/";
+    if (!absl::StartsWith(change.name(), prefix)) continue;
+    const std::string local = change.name().substr(prefix.size());
+    if (change.action() == v1::PlannedChange::ACTION_CREATE) {
+      AddTask(*pipeline, planned.at(local).base, local, planned.at(local).replica);
+    } else if (change.action() == v1::PlannedChange::ACTION_DELETE) {
+      DeleteTask(*model_.FindTask(change.name()));
+    } else {
+      ChangeTask(*pipeline, *model_.FindTask(change.name()), change.action());
+    }
+  }
+  reconsider_.insert(spec.pipeline());
+  ShowPipelines();
+  *response.mutable_pipeline() = *GetPipeline(PipelineName(spec.pipeline()));
+  return response;
+}
+
+uint64_t Supervisor::AddTask(PipelineRec& pipeline, const std::string& base, const std::string& name, int32_t replica) {
+  auto task = std::make_unique<TaskRec>();
+  task->full_name = TaskName(pipeline.row.name, name);
+  task->spec = pipeline.spec.tasks().at(base);
+  task->policy = PolicyOf(task->spec);
+  task->row.pipeline = pipeline.row.name;
+  task->row.name = name;
+  task->row.base = base;
+  task->row.replica = replica;
+  task->row.generation = pipeline.row.generation;
+  // A run that another journal's host left running is this task's now: it is ended first, so that there are never two.
+  for (const auto& [key, label] : unmanaged_) {
+    if (label != absl::StrCat("task ", task->full_name)) continue;
+    WorkerRec& worker = *model_.worker(key);
+    task->row.uid = key;
+    task->life.run = static_cast<int64_t>(worker.id.run);
+    task->life.run_started = true;
+    task->life.state = v1::TASK_STATE_STARTING;
+    task->worker = key;
+    worker.slots.assign(1, key);
+    KillTree(worker);
+    break;
+  }
+  unmanaged_.erase(task->row.uid);
+  if (task->row.uid == 0) {
+    absl::StatusOr<uint64_t> uid = journal_.NewUid();
+    task->row.uid = uid.ok() ? *uid : NewId();
+  }
+  const uint64_t uid = task->row.uid;
+  TaskRec& added = *task;
+  model_.tasks[uid] = std::move(task);
+  pipeline.tasks[name] = uid;
+  if (added.spec.stopped()) Feed(added, Event::Kind::kStop, [](Event& event) { event.run = 0; });
+  PutTask(added);
+  Show(added);
+  return uid;
+}
+
+void Supervisor::ChangeTask(PipelineRec& pipeline, TaskRec& task, v1::PlannedChange::Action action) {
+  if (action == v1::PlannedChange::ACTION_NONE) return;
+  task.spec = pipeline.spec.tasks().at(task.row.base);
+  task.policy = PolicyOf(task.spec);
+  if (action == v1::PlannedChange::ACTION_UPDATE) task.row.generation = pipeline.row.generation;
+  task.lanes_ended = task.gates_removed = false;
+  Feed(task, Event::Kind::kSpecChanged, [](Event& event) { event.run = 0; });
+  PutTask(task);
+  Show(task);
+}
+
+// ---- types ---------------------------------------------------------------------------------------------------------------------------
+
+void Supervisor::DescribeModules(std::vector<std::string> names, std::function<void()> done) {
+  auto left = std::make_shared<size_t>(1);
+  auto one = [left, done = std::move(done)] {
+    if (--*left == 0) done();
+  };
+  for (const std::string& name : names) {
+    absl::StatusOr<std::string> path = modules_.Find(name);
+    if (!path.ok()) {
+      types_.Put(name, "", path.status());
+      continue;
+    }
+    if (types_.Fresh(name, *path)) continue;
+    ++*left;
+    DescribeModule(name, *path, one);
+  }
+  one();
+}
+
+// A module's constructors are user code: they run in a process of their own, with a deadline, never here.
+void Supervisor::DescribeModule(const std::string& name, const std::string& path, std::function<void()> done) {
+  absl::StatusOr<uint64_t> key = journal_.NewUid();
+  absl::StatusOr<WorkerRec*> worker =
+      key.ok() ? SpawnWorker({*key, 1, NewId()}, 1, "describe", absl::StrCat("describe ", name), {}) : key.status();
+  if (!worker.ok()) {
+    types_.Put(name, path, worker.status());
+    return done();
+  }
+  (*worker)->describes = true;
+  control::StartSpec spec;
+  spec.name = "describe";
+  spec.task = *key;
+  spec.run = 1;
+  spec.ticket = (*worker)->id.ticket;
+  spec.module = path;
+  spec.module_name = name;
+  spec.page = NewId();
+  (*worker)->control->ResetSlot(0, spec.log_level);
+  (*worker)->slots[0] = *key;
+  absl::StatusOr<UniqueFd> memfd = control::ToMemfd(spec);
+  const shim::RunId id = (*worker)->id;
+  describing_[*key] = [this, name, path, id, done = std::move(done)](absl::StatusOr<std::string> description) {
+    types_.Put(name, path, description);
+    if (WorkerRec* described = model_.worker(id.key)) KillTree(*described);
+    done();
+  };
+  if (memfd.ok()) {
+    shim::StartTask start{};
+    start.id = id;
+    start.task = *key;
+    start.task_run = 1;
+    const int fd = memfd->get();
+    shim_->Send(shim::Type::kStartTask, start, {}, std::span(&fd, 1));
+  }
+  describe_deadlines_.emplace(BootNanos() + kDescribeDeadlineNs, *key);
+}
+
+void Supervisor::ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTypesResponse> reply) {
+  WhenReady([this, request, reply = std::move(reply)] {
+    const std::vector<std::string> names = request.module().empty() ? modules_.List() : std::vector<std::string>{request.module()};
+    DescribeModules(names, [this, names, reply] {
+      v1::ListTypesResponse response;
+      for (const std::string& name : names) {
+        absl::StatusOr<std::vector<v1::RunnableType>> types = types_.TypesOf(name);
+        if (types.ok()) {
+          for (v1::RunnableType& type : *types) *response.add_types() = std::move(type);
+          continue;
+        }
+        v1::BrokenModule& broken = *response.add_broken();
+        broken.set_module(name);
+        broken.set_reason(std::string(types.status().message()));
+      }
+      reply(std::move(response));
+    });
+  });
+}
+
+// ---- commands ------------------------------------------------------------------------------------------------------------------------
+
+std::unique_ptr<CallHandle> Supervisor::Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline,
+                                               Reply<v1::InvokeCommandResponse> reply) {
+  const uint64_t id = invocations_.NewId();
+  WhenReady([this, request, id, deadline, reply = std::move(reply)] { InvokeNow(request, id, deadline, reply); });
+  return std::make_unique<Handle>(this, id);
+}
+
+void Supervisor::InvokeNow(const v1::InvokeCommandRequest& request, uint64_t id, absl::Time deadline,
+                           Reply<v1::InvokeCommandResponse> reply) {
+  TaskRec* task = model_.FindTask(request.name());
+  if (task == nullptr) return reply(GetTask(request.name()).status());
+  WorkerRec* worker = model_.worker(task->worker);
+  if (task->life.state != v1::TASK_STATE_RUNNING || worker == nullptr) {
+    return reply(absl::FailedPreconditionError(
+        absl::StrCat("task ", request.name(), " is ", v1::TaskState_Name(task->life.state).substr(11), "; commands need a RUNNING task")));
+  }
+  absl::StatusOr<std::string> arguments = ArgumentsToJson(request);
+  if (!arguments.ok()) return reply(arguments.status());
+  control::CommandRecord record{};
+  record.id = id;
+  const absl::Duration left = deadline - absl::Now();
+  if (deadline != absl::InfiniteFuture()) record.deadline_ns = MonotonicNanos() + absl::ToInt64Nanoseconds(left);
+  const std::string key = request.request_id().empty() ? absl::StrCat("own-", id) : request.request_id();
+  uint64_t hash[2] = {14695981039346656037u, 1099511628211u};
+  for (const char c : key) {
+    hash[0] = (hash[0] ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    hash[1] = (hash[1] + static_cast<unsigned char>(c)) * 6364136223846793005u + 1442695040888963407u;
+  }
+  record.request_hash[0] = hash[0];
+  record.request_hash[1] = hash[1];
+  const absl::Status sent = worker->control->SendCommand(task->slot, record, request.command(), *arguments);
+  if (!sent.ok())
+    return reply(sent.code() == absl::StatusCode::kResourceExhausted
+                     ? absl::ResourceExhaustedError(absl::StrCat("the command queue of ", request.name(), " is full; its runnable is busy"))
+                     : sent);
+  invocations_.Add(id, {task->row.uid, task->life.run, worker->id.key, task->slot, request.command(), std::move(reply)});
+}
+
+// ---- reads: any thread ---------------------------------------------------------------------------------------------------------------
+
+v1::Host Supervisor::GetHost() {
+  MutexLock lock(view_mutex_);
+  return host_view_;
+}
+
+absl::StatusOr<v1::Pipeline> Supervisor::GetPipeline(const std::string& name) {
+  MutexLock lock(view_mutex_);
+  auto it = pipelines_view_.find(name);
+  if (it == pipelines_view_.end()) return Unknown("pipeline", name, pipelines_view_);
+  return it->second;
+}
+
+absl::StatusOr<v1::ListPipelinesResponse> Supervisor::ListPipelines(const v1::ListPipelinesRequest& request) {
+  MutexLock lock(view_mutex_);
+  return Page<decltype(pipelines_view_), v1::ListPipelinesResponse>(
+      pipelines_view_, "", request.page_token(), request.page_size(),
+      [](auto& response, const v1::Pipeline& pipeline) { *response.add_pipelines() = pipeline; });
+}
+
+absl::StatusOr<v1::Task> Supervisor::GetTask(const std::string& name) {
+  absl::StatusOr<v1::Task> task = feed_.Get(name);
+  if (task.ok()) return task;
+  std::map<std::string, bool> known;
+  for (const v1::Task& other : feed_.List("", "", kLargestPage)) known[other.name()] = true;
+  return Unknown("task", name, known);
+}
+
+absl::StatusOr<v1::ListTasksResponse> Supervisor::ListTasks(const v1::ListTasksRequest& request) {
+  if (!request.parent().empty()) {
+    if (absl::Status parent = GetPipeline(request.parent()).status(); !parent.ok()) return parent;
+  }
+  v1::ListTasksResponse response;
+  const size_t size = PageSize(request.page_size());
+  std::vector<v1::Task> tasks = feed_.List(request.parent(), request.page_token(), size + 1);
+  if (tasks.size() > size) {
+    tasks.pop_back();
+    response.set_next_page_token(tasks.back().name());
+  }
+  for (v1::Task& task : tasks) *response.add_tasks() = std::move(task);
+  return response;
+}
+
+absl::StatusOr<v1::Buffer> Supervisor::GetBuffer(const std::string& name) {
+  MutexLock lock(view_mutex_);
+  auto it = buffers_view_.find(name);
+  if (it == buffers_view_.end()) return Unknown("buffer", name, buffers_view_);
+  return it->second;
+}
+
+absl::StatusOr<v1::ListBuffersResponse> Supervisor::ListBuffers(const v1::ListBuffersRequest& request) {
+  MutexLock lock(view_mutex_);
+  if (!request.parent().empty() && !pipelines_view_.contains(request.parent()))
+    return Unknown("pipeline", request.parent(), pipelines_view_);
+  return Page<decltype(buffers_view_), v1::ListBuffersResponse>(
+      buffers_view_, request.parent(), request.page_token(), request.page_size(),
+      [](auto& response, const v1::Buffer& buffer) { *response.add_buffers() = buffer; });
+}
+
+absl::StatusOr<bool> Supervisor::PipelineHealthy(const std::string& pipeline) {
+  absl::StatusOr<v1::Pipeline> view = GetPipeline(absl::StartsWith(pipeline, "pipelines/") ? pipeline : PipelineName(pipeline));
+  if (!view.ok()) return view.status();
+  return view->failed_count() == 0;
+}
+
+}  // namespace puma::server

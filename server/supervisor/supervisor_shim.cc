@@ -1,0 +1,459 @@
+// Messages of the shim, and the adoption of what was running before this host.
+#include <signal.h>
+#include <string.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/supervisor/life_codec.h"
+#include "server/supervisor/supervisor.h"
+#include "server/supervisor/wiring.h"
+#include "worker/platform/system.h"
+
+namespace puma::server {
+namespace {
+// A killed host's last messages may still be on their way through the workers' control threads: connections are looked at again after this.
+constexpr int64_t kSettleNs = 200'000'000;
+
+std::string CString(const char* text, size_t size) { return std::string(text, strnlen(text, size)); }
+}  // namespace
+
+void Supervisor::OnShim(ShimMessage message) {
+  switch (message.header.type) {
+    case shim::Type::kWelcome:
+      return OnWelcome(message.As<shim::Welcome>());
+    case shim::Type::kRunItem:
+      return OnRunItem(message);
+    case shim::Type::kSegmentItem:
+      return OnSegment(message, true);
+    case shim::Type::kInventoryEnd:
+      return OnInventoryEnd();
+    case shim::Type::kSpawnResult:
+      return OnSpawnResult(message);
+    case shim::Type::kSegmentOffered:
+      return OnSegment(message, false);
+    case shim::Type::kWorkerFailed:
+      return OnWorkerFailed(message);
+    case shim::Type::kAttached:
+      return OnAttached(message.As<shim::Attached>());
+    case shim::Type::kExited:
+      return OnExited(message.As<shim::Exited>());
+    case shim::Type::kTreeEmpty:
+      return OnTreeEmpty(message);
+    case shim::Type::kError:
+      return Log(4, absl::StrCat("the shim refused message ", message.header.reply_to, ": ",
+                                 message.Text<shim::Error>(message.As<shim::Error>().length)));
+    default:
+      return;
+  }
+}
+
+// ---- adoption ------------------------------------------------------------------------------------------------------------------------
+
+void Supervisor::AdoptJournal(const JournalSnapshot& snapshot) {
+  for (const PipelineRow& row : snapshot.pipelines) {
+    auto pipeline = std::make_unique<PipelineRec>();
+    pipeline->row = row;
+    if (!pipeline->spec.ParseFromString(row.spec)) Log(4, absl::StrCat("the journal's spec of pipeline ", row.name, " can't be read"));
+    model_.pipelines[row.name] = std::move(pipeline);
+  }
+  for (const GroupRow& row : snapshot.groups) {
+    if (PipelineRec* pipeline = model_.pipeline(row.pipeline)) pipeline->group = row;
+  }
+  for (const TaskRow& row : snapshot.tasks) {
+    PipelineRec* pipeline = model_.pipeline(row.pipeline);
+    if (pipeline == nullptr) continue;
+    auto task = std::make_unique<TaskRec>();
+    task->row = row;
+    task->full_name = TaskName(row.pipeline, row.name);
+    if (auto spec = pipeline->spec.tasks().find(row.base); spec != pipeline->spec.tasks().end()) task->spec = spec->second;
+    task->policy = PolicyOf(task->spec);
+    task->life = LifeFromRow(row, boot_id_);
+    task->lanes_ended = task->life.state == v1::TASK_STATE_SUCCEEDED || task->life.state == v1::TASK_STATE_FAILED;
+    task->gates_removed = task->lanes_ended;
+    pipeline->tasks[row.name] = row.uid;
+    model_.tasks[row.uid] = std::move(task);
+  }
+  for (const RequestRow& row : snapshot.requests) requests_[row.id] = row;
+}
+
+void Supervisor::OnWelcome(const shim::Welcome& welcome) {
+  welcome_ = welcome;
+  const std::string theirs(reinterpret_cast<const char*>(welcome.store_id), sizeof(welcome.store_id));
+  const std::string ours = journal_.store_id();
+  if (theirs != std::string(sizeof(welcome.store_id), '\0') && ours.compare(0, theirs.size(), theirs) != 0) {
+    Log(3, "the running tasks were started from another journal: an apply of the same names takes them over");
+  }
+  shim_->Send(shim::Type::kGetInventory, shim::GetInventory{});
+}
+
+void Supervisor::OnRunItem(ShimMessage& message) {
+  const auto item = message.As<shim::RunItem>();
+  if (message.fds.size() < 2) return;
+  auto worker = std::make_unique<WorkerRec>();
+  worker->id = item.id;
+  worker->pid = item.pid;
+  worker->slots.assign(item.slots, 0);
+  const std::string label = CString(item.label, sizeof(item.label));
+  absl::StatusOr<std::unique_ptr<control::HostControl>> control = control::HostControl::Adopt(std::move(message.fds[0]));
+  if (!control.ok()) {
+    Log(4, absl::StrCat("run of ", label, " can't be adopted: ", std::string(control.status().message()), "; it is ended"));
+    return KillTree(*worker);
+  }
+  worker->control = *std::move(control);
+  worker->control->CloseHostFd();
+  worker->doorbell = std::move(message.fds[1]);
+  if (message.fds.size() > 2 && item.state == shim::RunState::kLive) worker->pidfd = std::move(message.fds[2]);
+  worker->ending = item.state != shim::RunState::kLive;
+  worker->describes = absl::StartsWith(label, "describe ");
+  for (const auto& [name, pipeline] : model_.pipelines) {
+    if (pipeline->group.uid != item.id.key) continue;
+    worker->group = true;
+    worker->pipeline = name;
+  }
+  if (!worker->group && !worker->describes && model_.task(item.id.key) == nullptr) unmanaged_[item.id.key] = label;
+  model_.workers[item.id.key] = std::move(worker);
+}
+
+void Supervisor::OnInventoryEnd() {
+  AdoptRuns();
+  BecomeReady();
+}
+
+void Supervisor::AdoptRuns() {
+  size_t adopted = 0;
+  for (auto& [key, worker] : model_.workers) {
+    for (uint32_t slot = 0; slot < worker->slots.size() && worker->control->connected(); ++slot) {
+      const control::HostControl::SlotView view = worker->control->View(slot);
+      TaskRec* task = model_.task(view.task);
+      const bool present = view.state != control::SlotState::kFree && task != nullptr && task->worker == 0;
+      // A slot of a group keeps the end of its last task until the next one enters: that end is news only if no host has committed it.
+      const bool news = view.state < control::SlotState::kCompleted || static_cast<int64_t>(view.run) > task->life.exit.run();
+      if (!present || !news || static_cast<int64_t>(view.run) < task->life.run) continue;
+      worker->slots[slot] = view.task;
+      task->worker = key;
+      task->slot = slot;
+      task->ticket = view.ticket;
+      task->start_sent = true;
+      task->seen = control::SlotState::kFree;
+      task->life.run = static_cast<int64_t>(view.run);
+      task->life.run_started = true;
+      task->life.state = v1::TASK_STATE_STARTING;
+      task->life.deadline = BootNanos() + task->policy.start_deadline_ns;
+      ++adopted;
+    }
+    if (TaskRec* task = model_.task(key);
+        task != nullptr && task->worker == 0 && !worker->group) {  // too young to have a W with its task in it
+      worker->slots[0] = key;
+      task->worker = key;
+      task->life.run = static_cast<int64_t>(worker->id.run);
+      task->life.run_started = true;
+      task->life.state = v1::TASK_STATE_STARTING;
+      KillTree(*worker);
+    }
+    if (worker->describes) KillTree(*worker);
+    if (!unmanaged_.contains(key)) continue;
+    // Of our own journal, but no longer in it: it was deleted, and the order to end it did not arrive. Else it is left alone.
+    const std::string theirs(reinterpret_cast<const char*>(welcome_.store_id), sizeof(welcome_.store_id));
+    if (journal_.store_id().compare(0, theirs.size(), theirs) == 0) KillTree(*worker);
+  }
+  for (auto& [id, lane] : model_.lanes) {
+    const TaskRec* publisher = model_.task(lane->publisher);
+    lane->ended = publisher == nullptr || publisher->worker == 0 || lane->epoch != static_cast<uint32_t>(publisher->life.run);
+  }
+  for (auto& [uid, task] : model_.tasks) {
+    const bool lost = task->worker == 0 && task->life.run > task->life.exit.run() && task->life.run > 0;
+    if (lost) {
+      task->life.run_started = true;
+      task->life.state = v1::TASK_STATE_STARTING;
+    }
+  }
+  if (adopted > 0) {
+    settle_at_ = BootNanos() + kSettleNs;
+    Log(2, absl::StrCat("adopted ", adopted, " running tasks"));
+  }
+}
+
+void Supervisor::BecomeReady() {
+  serving_ = true;
+  std::vector<uint64_t> uids;
+  for (const auto& [uid, task] : model_.tasks) uids.push_back(uid);
+  for (uint64_t uid : uids) {
+    TaskRec& task = *model_.task(uid);
+    if (task.worker == 0 && task.life.run_started) {
+      Feed(task, Event::Kind::kAdoptedNothing, [](Event& event) { event.exit.set_cause(v1::EXIT_CAUSE_LOST); });
+    }
+    if (model_.task(uid) == nullptr) continue;
+    const bool deleting = task.life.deleting;
+    if (deleting) {
+      Feed(task, Event::Kind::kDelete, [](Event& event) { event.run = 0; });
+    } else if (!task.life.desired) {
+      Feed(task, Event::Kind::kStop, [](Event& event) { event.run = 0; });
+    }
+    if (model_.task(uid) != nullptr) {
+      ArmTimer(task);
+      Show(task);
+    }
+  }
+  std::vector<uint64_t> keys;
+  for (const auto& [key, worker] : model_.workers) keys.push_back(key);
+  for (uint64_t key : keys) {
+    WorkerRec* worker = model_.worker(key);
+    if (worker == nullptr) continue;
+    WatchDoorbell(*worker);
+    OnDoorbell(key);
+  }
+  for (const auto& [name, pipeline] : model_.pipelines) reconsider_.insert(name);
+  for (const auto& [name, pipeline] : model_.pipelines) {
+    if (pipeline->row.deleting && pipeline->tasks.empty()) turn_.delete_pipelines.push_back(name), turn_dirty_ = true;
+  }
+  for (const std::string& name : turn_.delete_pipelines) model_.pipelines.erase(name);
+  collect_ = pipelines_changed_ = true;
+  Log(2, absl::StrCat("ready: incarnation ", incarnation_, ", ", model_.tasks.size(), " tasks in ", model_.pipelines.size(), " pipelines"));
+  for (auto& work : std::exchange(when_ready_, {})) work();
+}
+
+// The page tags now show all that earlier hosts have connected; what is missing is connected.
+void Supervisor::Settle() {
+  settle_at_ = 0;
+  for (auto& [uid, task] : model_.tasks) {
+    auto page = model_.pages.find(task->page);
+    if (task->worker == 0 || page == model_.pages.end()) continue;
+    for (uint32_t slot = 0; slot < TaskPage::kSlots; ++slot) {
+      const uint64_t tag = page->second->view.slot(slot).tag.load(std::memory_order_acquire);
+      if (tag != 0 && model_.lanes.contains(tag)) task->page_slots[tag] = slot;
+    }
+    ConnectReader(*task);
+    TellEndedPublishers(*task);
+  }
+}
+
+// ---- segments ------------------------------------------------------------------------------------------------------------------------
+
+void Supervisor::OnSegment(ShimMessage& message, bool adopted) {
+  const auto item = message.As<shim::SegmentItem>();
+  if (message.fds.size() != 1) return;
+  switch (item.kind) {
+    case shim::SegmentKind::kControl:
+      return OnControl(item, std::move(message.fds[0]));
+    case shim::SegmentKind::kPage:
+      return OnPage(item, std::move(message.fds[0]));
+    case shim::SegmentKind::kLane:
+      return OnLane(item, std::move(message.fds[0]), adopted);
+  }
+}
+
+void Supervisor::OnControl(const shim::SegmentItem& item, UniqueFd fd) {
+  WorkerRec* worker = model_.worker(item.owner.key);
+  if (worker == nullptr || worker->id.run != item.owner.run || worker->control == nullptr) return;
+  worker->control_segment = item.segment;
+  if (absl::Status connected = worker->control->ConnectWorker(std::move(fd)); !connected.ok()) return Quarantine(*worker, connected);
+  if (serving_) OnDoorbell(worker->id.key);
+}
+
+void Supervisor::OnPage(const shim::SegmentItem& item, UniqueFd fd) {
+  TaskRec* task = model_.task(item.task);
+  if (task == nullptr) return DropSegments({item.segment});
+  absl::StatusOr<TaskPageView> view = TaskPageView::Open(std::move(fd));
+  if (!view.ok()) {
+    Log(4, absl::StrCat("task page of ", task->full_name, " is quarantined: ", std::string(view.status().message())));
+    return DropSegments({item.segment});
+  }
+  auto newest = model_.pages.find(task->page);
+  const bool newer = newest == model_.pages.end() || newest->second->task_run < item.task_run;
+  auto page = std::make_unique<PageRec>();
+  page->id = item.segment;
+  page->task = item.task;
+  page->task_run = item.task_run;
+  page->view = *std::move(view);
+  model_.pages[item.segment] = std::move(page);
+  if (!newer) return;
+  task->page = item.segment;
+  collect_ = true;
+  if (serving_) ConnectReader(*task);
+}
+
+void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted) {
+  auto lane = std::make_unique<LaneRec>();
+  lane->id = item.segment;
+  absl::StatusOr<Segment> segment = Segment::MapReadOnly(std::move(fd), Seals::kOneWriter, sizeof(RingHeader));
+  absl::StatusOr<RingReader> ring =
+      segment.ok() ? RingReader::Open(std::span<const std::byte>(segment->data(), segment->size())) : segment.status();
+  const bool labelled = ParseLaneLabel(CString(item.label, sizeof(item.label)), *lane);
+  if (!ring.ok() || !labelled || ring->constants().lane_id != item.segment) {
+    Log(4, absl::StrCat("a lane of task ", item.task,
+                        " is quarantined: ", ring.ok() ? "its label or id is not the granted one" : std::string(ring.status().message())));
+    return DropSegments({item.segment});
+  }
+  lane->segment = *std::move(segment);
+  (void)lane->segment.TakeFd();
+  lane->ring = *std::move(ring);
+  LaneRec& added = *lane;
+  model_.lanes[added.id] = std::move(lane);
+  if (!adopted) ConnectLane(added);
+}
+
+// ---- runs ----------------------------------------------------------------------------------------------------------------------------
+
+void Supervisor::OnSpawnResult(ShimMessage& message) {
+  const auto result = message.As<shim::SpawnResult>();
+  WorkerRec* worker = model_.worker(result.id.key);
+  if (worker == nullptr || worker->id.run != result.id.run) return;
+  if (result.error == 0 && message.fds.size() == 2) {
+    worker->pid = result.pid;
+    worker->doorbell = std::move(message.fds[0]);
+    worker->pidfd = std::move(message.fds[1]);
+    WatchDoorbell(*worker);
+    for (uint64_t uid : worker->slots) {
+      if (TaskRec* task = model_.task(uid)) Show(*task);
+    }
+    return OnDoorbell(worker->id.key);
+  }
+  static constexpr const char* kSteps[] = {
+      "", "refused", "making its pipes", "forking", "setting its limits", "entering its cgroup", "executing puma-worker"};
+  const uint32_t step = std::min<uint32_t>(static_cast<uint32_t>(result.step), std::size(kSteps) - 1);
+  const std::string why = absl::StrCat("its process could not be started (", kSteps[step], "): ", strerror(result.error));
+  std::unique_ptr<WorkerRec> gone = std::move(model_.workers[result.id.key]);
+  model_.workers.erase(result.id.key);
+  if (auto describing = describing_.find(result.id.key); describing != describing_.end()) {
+    auto done = std::move(describing->second);
+    describing_.erase(describing);
+    done(absl::InternalError(why));
+  }
+  for (uint64_t uid : gone->slots) {
+    if (TaskRec* task = model_.task(uid)) FailStart(*task, why);
+  }
+}
+
+void Supervisor::OnWorkerFailed(const ShimMessage& message) {
+  const auto failed = message.As<shim::WorkerFailed>();
+  const std::string text = message.Text<shim::WorkerFailed>(failed.length);
+  WorkerRec* worker = model_.worker(failed.id.key);
+  if (worker == nullptr || worker->id.run != failed.id.run) return;
+  Log(4, absl::StrCat("worker ", worker->id.key, " (pid ", worker->pid, "): ", text));
+  const uint64_t uid = failed.slot < worker->slots.size() ? worker->slots[failed.slot] : 0;
+  if (TaskRec* task = model_.task(uid)) {
+    Feed(*task, Event::Kind::kFailed, [&](Event& event) {
+      event.exit.set_cause(v1::EXIT_CAUSE_START_FAILED);
+      event.exit.mutable_error()->set_code("INTERNAL");
+      event.exit.mutable_error()->set_message(text);
+      event.exit.set_summary(absl::StrCat("could not be started: ", text));
+    });
+  }
+}
+
+void Supervisor::FeedExit(TaskRec& task, const v1::RunExit& exit) {
+  const auto message = MessageInHand(model_, task);
+  Feed(task, Event::Kind::kExited, [&](Event& event) {
+    event.exit = exit;
+    if (message) std::tie(event.poison_lane, event.poison_number) = *message;
+  });
+}
+
+void Supervisor::OnExited(const shim::Exited& exited) {
+  WorkerRec* worker = model_.worker(exited.id.key);
+  if (worker == nullptr || worker->id.run != exited.id.run || !serving_) return;  // before that, TreeEmpty says it again
+  worker->ending = true;
+  worker->exited = exited;
+  Drain(*worker, false);
+  const std::vector<uint64_t> slots = worker->slots;
+  for (uint64_t uid : slots) {
+    TaskRec* task = model_.task(uid);
+    if (task != nullptr) FeedExit(*task, ExitOf(*worker, *task, exited));
+  }
+}
+
+void Supervisor::OnTreeEmpty(ShimMessage& message) {
+  const shim::Exited exited = message.As<shim::TreeEmpty>().exit;
+  WorkerRec* worker = model_.worker(exited.id.key);
+  if (worker == nullptr || worker->id.run != exited.id.run) return AckExit(exited);
+  worker->tree_empty = true;
+  worker->exited = exited;
+  if (message.fds.size() == 2) {
+    worker->out = std::move(message.fds[0]);
+    worker->err = std::move(message.fds[1]);
+  }
+  if (serving_) return WorkerIsOver(*worker);
+  when_ready_.push_back([this, key = exited.id.key, run = exited.id.run] {
+    WorkerRec* over = model_.worker(key);
+    if (over != nullptr && over->id.run == run) WorkerIsOver(*over);
+  });
+}
+
+v1::RunExit Supervisor::ExitOf(const WorkerRec& worker, const TaskRec& task, const shim::Exited& exited) const {
+  v1::RunExit exit;
+  const uint32_t culprit = worker.control->connected() ? worker.control->worker().culprit.slot_plus_one.load(std::memory_order_acquire) : 0;
+  if (worker.group && (exited.killed_by_host != 0 || (culprit != 0 && culprit != task.slot + 1))) {
+    exit.set_cause(v1::EXIT_CAUSE_SIBLING);
+    const TaskRec* other = culprit != 0 && culprit <= worker.slots.size() ? model_.task(worker.slots[culprit - 1]) : nullptr;
+    exit.set_summary(other == nullptr ? "its group worker was replaced" : absl::StrCat(other->row.name, " ended their group worker"));
+    return exit;
+  }
+  exit.set_cause(exited.out_of_memory != 0 ? v1::EXIT_CAUSE_OUT_OF_MEMORY
+                 : exited.signal != 0      ? v1::EXIT_CAUSE_SIGNAL
+                                           : v1::EXIT_CAUSE_EXIT_CODE);
+  exit.set_code(exited.code);
+  exit.set_signal(exited.signal);
+  exit.set_core_dumped(exited.core_dumped != 0);
+  return exit;
+}
+
+// Its process tree is gone: take what it left, tell its tasks, and acknowledge when all of that is durable.
+void Supervisor::WorkerIsOver(WorkerRec& worker) {
+  const uint64_t key = worker.id.key;
+  const shim::Exited exited = *worker.exited;
+  loop_.Unwatch(worker.doorbell.get());
+  Drain(worker, true);
+  const std::vector<uint64_t> slots = std::exchange(worker.slots, {});
+  for (size_t slot = 0; slot < slots.size(); ++slot) {
+    TaskRec* task = model_.task(slots[slot]);
+    if (task == nullptr || task->worker != key) continue;
+    worker.slots = slots;
+    const v1::RunExit exit = ExitOf(worker, *task, exited);
+    worker.slots.clear();
+    FeedExit(*task, exit);
+    if (model_.task(slots[slot]) != nullptr) RunIsOver(*task);
+  }
+  if (auto describing = describing_.find(key); describing != describing_.end()) {
+    auto done = std::move(describing->second);
+    describing_.erase(describing);
+    done(absl::UnavailableError(
+        exited.signal != 0 ? absl::StrCat("loading it killed its process with signal ", exited.signal, " (", strsignal(exited.signal), ")")
+                           : absl::StrCat("loading it ended its process with exit code ", exited.code)));
+  }
+  AfterCommit([this, key, exited](const absl::Status& committed) {
+    if (!committed.ok()) return;
+    intake_.Write({}, [this, key, exited] {
+      loop_.Post([this, key, exited] {
+        AckExit(exited);
+        auto it = model_.workers.find(key);
+        if (it == model_.workers.end() || it->second->id.run != exited.id.run) return;
+        const std::unique_ptr<WorkerRec> gone = std::move(it->second);
+        model_.workers.erase(it);
+        unmanaged_.erase(key);
+        for (uint64_t uid : gone->waiting) {
+          if (TaskRec* task = model_.task(uid)) Launch(uid, task->life.run);
+        }
+        PipelineRec* pipeline = model_.pipeline(gone->pipeline);
+        if (pipeline != nullptr && pipeline->row.deleting && pipeline->tasks.empty()) {
+          turn_.delete_pipelines.push_back(pipeline->row.name);
+          turn_.delete_groups.push_back(key);
+          turn_dirty_ = pipelines_changed_ = true;
+          model_.pipelines.erase(gone->pipeline);
+        }
+      });
+    });
+  });
+}
+
+void Supervisor::AckExit(const shim::Exited& exited) {
+  shim::AckExit ack{};
+  ack.id = exited.id;
+  ack.exit_sequence = exited.exit_sequence;
+  shim_->Send(shim::Type::kAckExit, ack);
+}
+
+}  // namespace puma::server

@@ -1,0 +1,211 @@
+// Who gets which segment, and when a segment is let go of.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "server/supervisor/supervisor.h"
+#include "server/supervisor/wiring.h"
+
+namespace puma::server {
+namespace {
+template <size_t N>
+void Copy(char (&to)[N], const std::string& from) {
+  std::snprintf(to, N, "%s", from.c_str());
+}
+
+bool Gone(v1::TaskState state) { return state == v1::TASK_STATE_SUCCEEDED || state == v1::TASK_STATE_FAILED; }
+}  // namespace
+
+void Supervisor::ConnectReader(TaskRec& reader) {
+  for (const InputLane& input : LanesReadBy(model_, reader)) Connect(reader, *input.lane, input.port);
+}
+
+void Supervisor::ConnectLane(LaneRec& lane) {
+  for (const Port& reader : ReadersOfLane(model_, lane)) Connect(*reader.task, lane, reader.port);
+}
+
+// Idempotent; a worker ignores what it has already.
+void Supervisor::Connect(TaskRec& reader, LaneRec& lane, const std::string& port) {
+  auto page = model_.pages.find(reader.page);
+  const bool page_is_here = page != model_.pages.end() && page->second->task_run == static_cast<uint64_t>(reader.life.run);
+  if (!page_is_here || !reader.start_sent || settle_at_ != 0 || reader.connected.contains(lane.id)) return;
+  const PipelineRec& pipeline = *model_.pipeline(reader.row.pipeline);
+  if (Lossy(pipeline, BufferOfLane(model_, lane))) {
+    if (!PageSlotFor(reader, lane)) return;
+    reader.connected.insert(lane.id);
+    return SendLane(reader, lane, port, lane.ring.tail());
+  }
+  if (reader.rejoins && lane.ended) return;  // what it missed while it was out is gone
+  if (!PageSlotFor(reader, lane)) return;
+  reader.connected.insert(lane.id);
+  if (!lane.ended) SendPage(reader, lane);
+  if (!reader.rejoins) SendLane(reader, lane, port, lane.ring.constants().base);  // else Attached brings the number
+}
+
+std::optional<uint32_t> Supervisor::PageSlotFor(TaskRec& reader, const LaneRec& lane) {
+  if (auto known = reader.page_slots.find(lane.id); known != reader.page_slots.end()) return known->second;
+  std::vector<bool> used(TaskPage::kSlots);
+  for (const auto& [id, slot] : reader.page_slots) used[slot] = true;
+  for (uint32_t slot = 0; slot < TaskPage::kSlots; ++slot) {
+    if (used[slot]) continue;
+    reader.page_slots[lane.id] = slot;
+    return slot;
+  }
+  Log(4, absl::StrCat(reader.full_name, " reads more than ", TaskPage::kSlots, " lanes; one of buffer ", BufferOfLane(model_, lane),
+                      " is not connected"));
+  return std::nullopt;
+}
+
+void Supervisor::SendLane(TaskRec& reader, LaneRec& lane, const std::string& port, uint64_t start) {
+  WorkerRec* worker = model_.worker(reader.worker);
+  if (worker == nullptr) return;
+  shim::Attach attach{};
+  attach.to = worker->id;
+  attach.segment = attach.lane = lane.id;
+  attach.slot = reader.slot;
+  attach.page_slot = reader.page_slots[lane.id];
+  attach.start = start;
+  attach.publisher = lane.publisher;
+  attach.epoch = lane.epoch;
+  attach.kind = shim::SegmentKind::kLane;
+  Copy(attach.port, port);
+  shim_->Send(shim::Type::kAttach, attach);
+}
+
+void Supervisor::SendPage(TaskRec& reader, LaneRec& lane) {
+  const TaskRec* publisher = model_.task(lane.publisher);
+  WorkerRec* worker = publisher == nullptr ? nullptr : model_.worker(publisher->worker);
+  if (worker == nullptr) return;
+  shim::Attach attach{};
+  attach.to = worker->id;
+  attach.segment = reader.page;
+  attach.slot = publisher->slot;
+  attach.page_slot = reader.page_slots[lane.id];
+  attach.lane = lane.id;
+  attach.subscription = reader.row.uid;
+  attach.publisher = lane.publisher;
+  attach.epoch = lane.epoch;
+  attach.kind = shim::SegmentKind::kPage;
+  Copy(attach.port, lane.port);
+  shim_->Send(shim::Type::kAttach, attach);
+}
+
+// The reader's run is over: its publishers prefer other replicas; or, when it has ended for good, stop waiting for it.
+void Supervisor::GateDown(TaskRec& reader) {
+  for (const InputLane& input : LanesReadBy(model_, reader)) {
+    if (input.lane->ended) continue;
+    const TaskRec* publisher = model_.task(input.lane->publisher);
+    WorkerRec* worker = publisher == nullptr ? nullptr : model_.worker(publisher->worker);
+    if (worker == nullptr) continue;
+    shim::GateDown down{};
+    down.to = worker->id;
+    down.subscription = reader.row.uid;
+    down.slot = publisher->slot;
+    down.remove = reader.gates_removed ? 1 : 0;
+    shim_->Send(shim::Type::kGateDown, down);
+  }
+}
+
+void Supervisor::EndLanes(TaskRec& publisher) {
+  const PipelineRec& pipeline = *model_.pipeline(publisher.row.pipeline);
+  for (const auto& [port, buffer] : publisher.spec.outputs()) {
+    for (const Port& reader : ReadersOf(model_, pipeline, buffer)) SendEndLane(*reader.task, reader.port, publisher);
+  }
+}
+
+void Supervisor::TellEndedPublishers(TaskRec& reader) {
+  const PipelineRec& pipeline = *model_.pipeline(reader.row.pipeline);
+  for (const auto& [port, buffer] : reader.spec.inputs()) {
+    for (const Port& publisher : PublishersOf(model_, pipeline, buffer)) {
+      if (publisher.task->lanes_ended) SendEndLane(reader, port, *publisher.task);
+    }
+  }
+}
+
+void Supervisor::SendEndLane(TaskRec& reader, const std::string& port, TaskRec& publisher) {
+  WorkerRec* worker = model_.worker(reader.worker);
+  if (worker == nullptr || !reader.start_sent) return;
+  std::string error;
+  if (publisher.life.state == v1::TASK_STATE_FAILED) error = absl::StrCat(publisher.row.name, " failed: ", publisher.life.exit.summary());
+  error.resize(std::min<size_t>(error.size(), kErrorBytes));
+  shim::EndLane end{};
+  end.to = worker->id;
+  end.publisher = publisher.row.uid;
+  end.slot = reader.slot;
+  end.length = static_cast<uint32_t>(error.size());
+  Copy(end.port, port);
+  shim_->Send(shim::Type::kEndLane, end, std::as_bytes(std::span(error)));
+}
+
+// A publisher answered from where a late subscription may read.
+void Supervisor::OnAttached(const shim::Attached& attached) {
+  TaskRec* reader = model_.task(attached.subscription);
+  auto lane = model_.lanes.find(attached.lane);
+  if (reader == nullptr || lane == model_.lanes.end() || !reader->rejoins || !reader->connected.contains(attached.lane)) return;
+  for (const auto& [port, buffer] : reader->spec.inputs()) {
+    if (buffer == BufferOfLane(model_, *lane->second)) SendLane(*reader, *lane->second, port, attached.start);
+  }
+}
+
+bool Supervisor::Drained(const LaneRec& lane) const {
+  const PipelineRec* pipeline =
+      model_.task(lane.publisher) == nullptr ? nullptr : model_.pipeline(model_.task(lane.publisher)->row.pipeline);
+  if (pipeline == nullptr || Lossy(*pipeline, BufferOfLane(model_, lane))) return true;
+  for (const Port& reader : ReadersOfLane(model_, lane)) {
+    if (Gone(reader.task->life.state) || reader.task->rejoins) continue;
+    const std::optional<ReadState> state = StateOf(model_, *reader.task, lane);
+    const uint64_t next = state ? state->next : lane.ring.constants().base;
+    if (next != lane.ring.tail()) return false;
+  }
+  return true;
+}
+
+size_t Supervisor::UndrainedEpochs(const TaskRec& publisher) const {
+  std::set<std::pair<std::string, uint32_t>> epochs;
+  std::map<std::string, size_t> each;
+  for (const auto& [id, lane] : model_.lanes) {
+    if (lane->publisher != publisher.row.uid || !lane->ended || Drained(*lane)) continue;
+    if (epochs.emplace(lane->port, lane->epoch).second) ++each[lane->port];
+  }
+  size_t most = 0;
+  for (const auto& [port, count] : each) most = std::max(most, count);
+  return most;
+}
+
+void Supervisor::CollectSegments() {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, lane] : model_.lanes) {
+    if (lane->ended && Drained(*lane)) ids.push_back(id);
+  }
+  for (const auto& [id, page] : model_.pages) {
+    const TaskRec* task = model_.task(page->task);
+    if (task == nullptr || (task->page != id && page->task_run < static_cast<uint64_t>(task->life.run))) ids.push_back(id);
+  }
+  DropSegments(ids);
+}
+
+void Supervisor::DropSegments(const std::vector<uint64_t>& ids) {
+  constexpr size_t kPerMessage = 1024;
+  for (size_t i = 0; i < ids.size(); i += kPerMessage) {
+    const std::span<const uint64_t> some(ids.data() + i, std::min(kPerMessage, ids.size() - i));
+    shim_->Send(shim::Type::kDropSegments, shim::DropSegments{some.size()}, std::as_bytes(some));
+  }
+  for (uint64_t id : ids) {
+    if (auto lane = model_.lanes.find(id); lane != model_.lanes.end()) {
+      if (TaskRec* publisher = model_.task(lane->second->publisher)) {
+        publisher->counts[absl::StrCat("out ", lane->second->port)].retired +=
+            lane->second->ring.tail() - lane->second->ring.constants().base;
+      }
+      for (const Port& reader : ReadersOfLane(model_, *lane->second)) {
+        if (const std::optional<ReadState> state = StateOf(model_, *reader.task, *lane->second)) {
+          reader.task->counts[absl::StrCat("in ", reader.port)].retired += state->next - lane->second->ring.constants().base;
+        }
+        reader.task->page_slots.erase(id);
+        reader.task->connected.erase(id);
+      }
+      model_.lanes.erase(lane);
+    }
+    model_.pages.erase(id);
+  }
+}
+
+}  // namespace puma::server
