@@ -1,7 +1,7 @@
 # What `cmake --install` puts where, and the package that find_package(puma) finds there.
 include(CMakePackageConfigHelpers)
 
-set(PUMA_MODULE_DIR ${CMAKE_INSTALL_LIBDIR}/puma/modules)
+set(PUMA_MODULE_DIR lib/puma/modules)   # where puma-host looks, seen from its own folder
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/puma)
 
 # The executables; those that this build has.
