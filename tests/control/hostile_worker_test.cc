@@ -123,7 +123,8 @@ TEST_F(HostileWorker, CantCrashTheHostWithWhateverItWrites) {
     worker_->InternSource(1, "logger", "file", static_cast<uint32_t>(round % 100), "function");
     // Bits of everything that is not payload flip: slots, sources, ring headers, descriptors.
     const size_t from = random() % 3 == 0 ? map_.results + kLine : random() % 2 == 0 ? map_.logs + kLine : kLine;
-    const size_t at = std::min(from + random() % (random() % 2 == 0 ? 8 << 10 : 512 << 10), map_.bytes - 1);
+    const size_t range = random() % 4 == 0 ? 2 * kLine : random() % 2 == 0 ? 8 << 10 : 512 << 10;
+    const size_t at = std::min(from + random() % range, map_.bytes - 1);
     raw()[at] ^= static_cast<std::byte>(1U << random() % 8);
     Results();
     bool corrupt = !status_.ok();
