@@ -10,6 +10,17 @@ bool AtRest(v1::TaskState state) {
   return state == v1::TASK_STATE_SUCCEEDED || state == v1::TASK_STATE_FAILED || state == v1::TASK_STATE_STOPPED ||
          state == v1::TASK_STATE_BACKOFF;
 }
+
+std::string TextOf(const json& object, const char* key) {
+  auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : "";
+}
+
+template <class T>
+T NumberOf(const json& object, const char* key) {
+  auto it = object.find(key);
+  return it != object.end() && it->is_number_integer() ? it->get<T>() : T{};
+}
 }  // namespace
 
 std::string LifeToJson(const TaskLife& life, const std::string& boot_id) {
@@ -34,17 +45,19 @@ TaskLife LifeFromRow(const TaskRow& row, const std::string& boot_id) {
   const json text = json::parse(row.life, nullptr, false);
   if (text.is_object()) {
     v1::TaskState state = v1::TASK_STATE_PENDING;
-    if (v1::TaskState_Parse(text.value("state", ""), &state) && AtRest(state)) {
+    if (v1::TaskState_Parse(TextOf(text, "state"), &state) && AtRest(state)) {
       life.state = state;
-      life.reason = text.value("reason", "");
+      life.reason = TextOf(text, "reason");
     }
-    life.restart_count = text.value("restart_count", 0);
-    life.backoff_ns = text.value("backoff_ns", int64_t{0});
-    life.poison_lane = text.value("poison_lane", uint64_t{0});
-    life.poison_number = text.value("poison_number", uint64_t{0});
-    if (text.value("boot", "") == boot_id) {
-      life.restarts = text.value("restarts", std::vector<int64_t>());
-      if (life.state == v1::TASK_STATE_BACKOFF) life.deadline = text.value("deadline", int64_t{0});
+    life.restart_count = NumberOf<int32_t>(text, "restart_count");
+    life.backoff_ns = NumberOf<int64_t>(text, "backoff_ns");
+    life.poison_lane = NumberOf<uint64_t>(text, "poison_lane");
+    life.poison_number = NumberOf<uint64_t>(text, "poison_number");
+    if (TextOf(text, "boot") == boot_id) {
+      for (const json& restart : text.value("restarts", json::array())) {
+        if (restart.is_number_integer()) life.restarts.push_back(restart.get<int64_t>());
+      }
+      if (life.state == v1::TASK_STATE_BACKOFF) life.deadline = NumberOf<int64_t>(text, "deadline");
     }
   }
   const bool waits = life.state == v1::TASK_STATE_BACKOFF && life.deadline == 0;  // its time was of another boot
