@@ -1,6 +1,5 @@
 #include "server/config/error_details.h"
 
-#include <optional>
 #include <utility>
 
 #include "absl/strings/cord.h"
@@ -23,7 +22,7 @@ absl::Status With(absl::Status status, const Detail& detail) {
 template <class Detail>
 Detail Of(const absl::Status& status) {
   Detail detail;
-  if (std::optional<absl::Cord> bytes = status.GetPayload(UrlOf<Detail>()); bytes.has_value()) detail.ParseFromString(std::string(*bytes));
+  if (auto bytes = status.GetPayload(UrlOf<Detail>()); bytes.has_value()) detail.ParseFromString(std::string(*bytes));
   return detail;
 }
 

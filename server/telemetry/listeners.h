@@ -16,8 +16,7 @@ class Listeners {
   // Calls `f` with each Notify until the handle is destroyed; after that `f` is not running either (so `f` must not destroy its own
   // handle).
   std::shared_ptr<void> Add(std::function<void()> f) {
-    auto listener = std::make_shared<Listener>();
-    listener->call = std::move(f);
+    auto listener = std::make_shared<Listener>(std::move(f));
     {
       MutexLock lock(mutex_);
       std::erase_if(listeners_, [](const auto& weak) { return weak.expired(); });
@@ -45,6 +44,7 @@ class Listeners {
 
  private:
   struct Listener {
+    explicit Listener(std::function<void()> f) : call(std::move(f)) {}
     Mutex mutex;
     std::function<void()> call PUMA_GUARDED_BY(mutex);
   };
