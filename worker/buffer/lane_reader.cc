@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/buffer/ring_format.h"
+#include "worker/buffer/stop_point.h"
 
 namespace puma {
 
@@ -24,6 +25,7 @@ absl::StatusOr<std::unique_ptr<LaneReader>> LaneReader::Open(UniqueFd lane, Page
     slot.deliveries.store(0, std::memory_order_relaxed);
     slot.next.store(start, std::memory_order_relaxed);
     slot.position.store(start, std::memory_order_release);
+    PUMA_STOP_POINT("position | tag");
     slot.tag.store(id, std::memory_order_release);
   }
   slot.in_hand.store(0, std::memory_order_relaxed);
@@ -49,20 +51,25 @@ uint64_t LaneReader::Deliveries() const { return next_ == resumed_ ? resumed_del
 void LaneReader::Begin() { slot_->in_hand.store(next_ + 1, std::memory_order_release); }
 
 void LaneReader::Finish() {
+  PUMA_STOP_POINT("handler | next");
   const bool resumed = next_ == resumed_;
   ++next_;
   slot_->next.store(next_, std::memory_order_release);  // R2
+  PUMA_STOP_POINT("next | deliveries");
   if (resumed && resumed_deliveries_ != 0) {
     slot_->deliveries.store(0, std::memory_order_release);  // they were about the message before
     resumed_deliveries_ = 0;
   }
+  PUMA_STOP_POINT("deliveries | in hand");
   slot_->in_hand.store(0, std::memory_order_release);
 }
 
 void LaneReader::StorePosition() {
   if (stored_ == next_) return;
   stored_ = next_;
-  slot_->position.store(next_, std::memory_order_release);   // R3. Pairs with P0's load(acquire): we have read what may be overwritten
+  PUMA_STOP_POINT("next | position");
+  slot_->position.store(next_, std::memory_order_release);  // R3. Pairs with P0's load(acquire): we have read what may be overwritten
+  PUMA_STOP_POINT("position | look at want");
   ring_.WakePublisher(next_, &slot_->position, seen_want_);  // R4, R5
 }
 
@@ -98,16 +105,20 @@ void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const Ki
     lane->StorePosition();  // S0: P4 asks whether we stand at the tail
     if (lane->ring().constants().wake_mode == WakeMode::kAsymmetric) mode = WakeMode::kAsymmetric;
   }
+  PUMA_STOP_POINT("position | sleep");
   const uint32_t generation = (page.sleep.load(std::memory_order_relaxed) + 1) | 1;
   page.sleep.store(generation, std::memory_order_release);                                       // S1. Pairs with the fence of P4
   if (!internal::BarrierOfTheSleeper(mode)) at_most = std::min(at_most, absl::Milliseconds(1));  // S2
+  PUMA_STOP_POINT("sleep | look");
   if (!AnyWork(lanes, kick, seen_kick, command_tail, seen_command_tail)) {
     static thread_local WaitSet set;  // keeps its memory from sleep to sleep
     set.Clear();
     set.AddPrivate(kick.word(), seen_kick);
     if (command_tail != nullptr) set.AddShared(command_tail, seen_command_tail);
     for (const LaneReader* lane : lanes) set.AddShared(lane->ring().tail_word(), internal::Low(lane->next()));
-    set.Sleep(at_most);  // S4
+    PUMA_STOP_POINT("look | wait");
+    const bool rested = set.Sleep(at_most);  // S4
+    if (!rested && AnyWork(lanes, kick, seen_kick, command_tail, seen_command_tail)) CountBeltWakeup();
   }
   page.sleep.store(generation + 1, std::memory_order_relaxed);  // S5
 }

@@ -52,6 +52,7 @@ class RingWriter {
   // Formats `memory` (zeroed, kLine-aligned, BytesNeeded long), which must outlive the writer.
   static absl::StatusOr<std::unique_ptr<RingWriter>> Create(std::span<std::byte> memory, const RingOptions& options);
   // Goes on where an earlier writer of the same process role stopped (the host on its command rings). The header is checked.
+  // It has no gates: set them before publishing.
   static absl::StatusOr<std::unique_ptr<RingWriter>> Resume(std::span<std::byte> memory);
 
   // Room for one message, to be written in place and then committed; at most max_message. Never blocks. RESOURCE_EXHAUSTED: full;

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "worker/buffer/ring.h"
 #include "worker/buffer/ring_format.h"
+#include "worker/buffer/stop_point.h"
 
 namespace puma {
 
@@ -128,6 +129,7 @@ absl::StatusOr<std::optional<RingItem>> RingReader::Look(uint64_t number) {
 bool RingReader::CopyMessage(uint64_t number, std::string& out, RingItem& item, absl::Status& fault) {
   fault = Find(number, item);
   if (fault.ok()) {
+    PUMA_STOP_POINT("descriptor | copy");
     CopyWords(item.bytes.data(), item.bytes.size(), out);
     if (item.annotation != nullptr) copied_annotation_ = LoadWords(*item.annotation);
   }
@@ -172,6 +174,7 @@ void RingReader::WakePublisher(uint64_t position, const Word64* position_word, u
   if ((want & 1) == 0 || want == seen_want) return;
   if (Before(position, header_->want_position.load(std::memory_order_relaxed))) return;
   seen_want = want;
+  PUMA_STOP_POINT("look at want | wake");
   WakeShared(internal::LowHalf(position_word));
 }
 

@@ -6,6 +6,7 @@
 
 #include "worker/buffer/ring.h"
 #include "worker/buffer/ring_format.h"
+#include "worker/buffer/stop_point.h"
 
 namespace puma {
 
@@ -147,6 +148,7 @@ bool RingWriter::Release(uint64_t need) {
       // with acquire, sees this number (RingReader::CopyOut).
       header_->released.store(min, std::memory_order_release);
       std::atomic_thread_fence(std::memory_order_release);
+      PUMA_STOP_POINT("released | overwrite");
     }
   }
   uint64_t head, end;
@@ -180,10 +182,14 @@ void RingWriter::Commit(size_t bytes, MessageKind kind, uint16_t flags, const An
   if (!reserving_) return;
   reserving_ = false;
   bytes = std::min(bytes, reserved_.size());
+  PUMA_STOP_POINT("payload | descriptor");
   const uint64_t slot = tail_ & (constants_.slots - 1);
   if (constants_.layout == RingLayout::kDescriptors) {  // P1
-    StoreDescriptor(descriptors_[slot], {.offset = head_, .length = static_cast<uint32_t>(bytes), .kind = kind, .flags = flags});
-    head_ += internal::PayloadNeed(bytes);
+    const uint64_t offset = static_cast<uint64_t>(reserved_.data() - payload_);
+    StoreDescriptor(descriptors_[slot], {.offset = offset, .length = static_cast<uint32_t>(bytes), .kind = kind, .flags = flags});
+    if (offset != head_) free_end_ = 0;  // HasRoom has moved the head since: the next reservation looks anew
+    head_ = offset + internal::PayloadNeed(bytes);
+    free_end_ = std::max(free_end_, head_);
   }
   if (annotations_ != nullptr) {
     Annotation value = annotation != nullptr ? *annotation : Annotation{};
@@ -201,7 +207,9 @@ void RingWriter::Complete(std::string_view error) {
   memcpy(header_->error, error.data(), length);
   header_->error_length = static_cast<uint32_t>(length);
   header_->close_number.store(tail_, std::memory_order_relaxed);
+  PUMA_STOP_POINT("close number | closed");
   header_->closed.store(1, std::memory_order_release);
+  PUMA_STOP_POINT("closed | descriptor");
   // tail - min is at most the capacity, and there are more slots: the slot of this number is nobody's.
   const uint64_t slot = tail_ & (constants_.slots - 1);
   if (constants_.layout == RingLayout::kDescriptors)
@@ -211,10 +219,13 @@ void RingWriter::Complete(std::string_view error) {
 }
 
 void RingWriter::Publish() {
+  PUMA_STOP_POINT("descriptor | tail");
   ++tail_;
   // P2. Pairs with the reader's tail.load(acquire) (R1, S3): the message is written before its number counts.
   header_->tail.store(tail_, std::memory_order_release);
+  PUMA_STOP_POINT("tail | look at sleepers");
   WakeReaders();
+  PUMA_STOP_POINT("published");
 }
 
 void RingWriter::WakeReaders() {
@@ -234,6 +245,7 @@ void RingWriter::WakeReaders() {
     sleeper.woken = generation;
     wake = true;
   }
+  PUMA_STOP_POINT("look at sleepers | wake");
   if (wake) WakeTail();                                     // P5
   wake_round_.store(round + 2, std::memory_order_release);  // pairs with the acquire in GatesChanged: our looks are over
 }
@@ -246,6 +258,7 @@ void RingWriter::AnnounceWant(size_t bytes) {
   seen_gates_ = gates_changed_.value();
   wanted_ = Overwritable(NeedOf(bytes));
   header_->want_position.store(wanted_, std::memory_order_relaxed);
+  PUMA_STOP_POINT("want position | want");
   // F1. A fresh odd number; pairs with R5's load(acquire): who sees it sees the position that belongs to it, or a newer one.
   header_->want.store((header_->want.load(std::memory_order_relaxed) + 1) | 1, std::memory_order_release);
   can_sleep_long_ = internal::BarrierOfTheSleeper(constants_.wake_mode);  // F2: pairs with R4

@@ -9,6 +9,8 @@
 #include <boost/interprocess/exceptions.hpp>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cerrno>
+#include <fstream>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -50,7 +52,21 @@ absl::StatusOr<std::unique_ptr<ipc::mapped_region>> Map(int fd, size_t bytes, ip
   return region;
 }
 
+// fallocate of a memfd takes pages until the kernel starts to kill processes: it is never asked for more than there is.
+absl::Status FitsMemory(size_t bytes) {
+  constexpr size_t kNoQuestion = 16 << 20;
+  if (bytes <= kNoQuestion) return absl::OkStatus();
+  std::ifstream file("/proc/meminfo");
+  std::string word;
+  size_t available_kib = 0;
+  while (file >> word && word != "MemAvailable:") file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  file >> available_kib;
+  if (bytes / 1024 <= available_kib / 10 * 9) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("segment: ", bytes, " bytes, but only ", available_kib, " KiB of memory are available"));
+}
+
 absl::Status Allocate(int fd, size_t bytes, size_t reserve_bytes) {
+  if (absl::Status fits = FitsMemory(reserve_bytes); !fits.ok()) return fits;
   if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) return ErrnoStatus(errno, absl::StrCat("ftruncate of a memfd to ", bytes, " bytes"));
   if (reserve_bytes == 0) return absl::OkStatus();
   int result;

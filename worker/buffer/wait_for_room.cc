@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "worker/buffer/ring.h"
+#include "worker/buffer/stop_point.h"
 
 namespace puma {
 namespace {
@@ -54,15 +55,19 @@ absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t by
     const absl::Duration left = deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return absl::DeadlineExceededError("ring: no room within the time given");
 
-    Want want(rings, bytes);                                      // F1, F2
+    Want want(rings, bytes);  // F1, F2
+    PUMA_STOP_POINT("want | look");
     if (auto found = FirstWithRoom(rings, bytes)) return *found;  // F3
     set.Clear();
     if (interrupts.kick != nullptr) set.AddPrivate(interrupts.kick->word(), seen_kick);
     if (interrupts.command_tail != nullptr) set.AddShared(interrupts.command_tail, seen_command);
     bool all_lag = true;
     for (RingWriter* ring : rings) all_lag = ring->AddLaggingTo(set) && all_lag;
-    if (all_lag) set.Sleep(want.CanSleepLong() ? left : std::min(left, absl::Milliseconds(1)));  // F4
-  }                                                                                              // F5
+    if (!all_lag) continue;
+    PUMA_STOP_POINT("look at positions | wait");
+    const bool rested = set.Sleep(want.CanSleepLong() ? left : std::min(left, absl::Milliseconds(1)));  // F4
+    if (!rested && FirstWithRoom(rings, bytes)) CountBeltWakeup();
+  }  // F5
 }
 
 }  // namespace puma

@@ -13,6 +13,10 @@ namespace puma {
 // Wakes everybody who sleeps on a word in a segment. For who ends a peer's waiting when a process is proven dead.
 void WakeShared(const Word32* word);
 
+// Sleeps of this process that only the belt ended although there was work. More than a rare coincidence says that a wake-up was lost.
+uint64_t BeltWakeups();
+void CountBeltWakeup();
+
 // A word that changes when there may be something to do. Thread-safe: any thread kicks, one thread waits.
 class KickWord {
  public:
@@ -35,9 +39,9 @@ class WaitSet {
   bool full() const { return entries_.size() >= kMaxWords; }  // beyond it Sleep polls
   void AddShared(const Word32* word, uint32_t seen);          // in a segment
   void AddPrivate(const Word32* word, uint32_t seen);         // of this process
-  // Sleeps until a word differs from its seen value or is woken, or the deadline (CLOCK_MONOTONIC, at most 2 s from now: a belt).
-  // Returns early for any reason; callers look again.
-  void Sleep(absl::Duration at_most) const;
+  // Sleeps until a word differs from its seen value or is woken, or for `at_most` (CLOCK_MONOTONIC), or for 2 s: a belt. Returns early for
+  // any reason; callers look again. False: those 2 s were over.
+  bool Sleep(absl::Duration at_most) const;
 
  private:
   struct Entry {
@@ -46,6 +50,7 @@ class WaitSet {
     bool shared;
   };
   void Add(const Entry& entry);
+  int SleepOnAll(absl::Duration at_most) const;
   void SleepOnFirst(absl::Duration at_most) const;
   std::vector<Entry> entries_;
   bool overflowed_ = false;
