@@ -34,18 +34,18 @@ TEST_F(HostLife, IsFollowedByTheNextWhateverEndsIt) {
     EXPECT_EQ(welcome->As<Welcome>().store_id[0], 1) << "the first host's";
     EXPECT_FALSE(last != 0 && Alive(last)) << "two hosts at once";
     last = host.pid();
-    ::kill(last, i % 2 == 0 ? SIGKILL : SIGTERM);
+    SendSignal(last, i % 2 == 0 ? SIGKILL : SIGTERM);
   }
 }
 
 TEST_F(HostLife, FindsWhatTheLastOneHadAskedForDone) {
   Start();
   HostEnd first = GreetedHost();
-  ::kill(shim_, SIGSTOP);
+  SendSignal(shim_, SIGSTOP);
   const UniqueFd segment = HostSegment();
   first.Send(Type::kSpawn, SpawnOf({1, 1, 1}, "sleep"), {segment.get()});
   first.Kill();
-  ::kill(shim_, SIGCONT);
+  SendSignal(shim_, SIGCONT);
   HostEnd second = GreetedHost();
   const auto inventory = second.Inventory();
   ASSERT_EQ(inventory.size(), 2u);
@@ -97,7 +97,7 @@ TEST_F(HostLife, EndsWithItsWorkersWhenTheShimIsAskedToEnd) {
   HostEnd host = GreetedHost();
   const int polite = PidOf(SpawnWorker(host, {1, 1, 1}, "sleep"));
   const int stubborn = PidOf(SpawnWorker(host, {2, 1, 1}, "ignores_term"));
-  ::kill(shim_, SIGTERM);
+  SendSignal(shim_, SIGTERM);
   EXPECT_EQ(WaitForShim(), 0);
   for (int pid : {host.pid(), polite, stubborn}) EXPECT_FALSE(Alive(pid));
 }
@@ -118,7 +118,7 @@ TEST_F(HostLife, AndAllWorkersEndWithTheShim) {
   Start();
   HostEnd host = GreetedHost();
   const int worker = PidOf(SpawnWorker(host, {1, 1, 1}, "ignores_term"));
-  ::kill(shim_, SIGKILL);
+  SendSignal(shim_, SIGKILL);
   WaitForShim();
   EXPECT_TRUE(Eventually([&] { return !Alive(worker) && !Alive(host.pid()); }));
 }
@@ -129,7 +129,7 @@ TEST_F(HostLife, BeginsWithoutTheLeftoversOfAnEarlierShim) {
   const int worker = PidOf(SpawnWorker(host, {1, 1, 1}, "detach"));
   ASSERT_TRUE(Eventually([&] { return ChildrenOf(worker).size() >= 3; }));
   const std::vector<int> orphans = ChildrenOf(worker);
-  ::kill(shim_, SIGKILL);
+  SendSignal(shim_, SIGKILL);
   WaitForShim();
   Start();
   HostEnd next = GreetedHost();
@@ -143,7 +143,7 @@ TEST_F(HostLife, ThatClosesItsSocketIsReplaced) {
   {
     HostEnd host = GreetedHost();
     pid = host.pid();
-    ::kill(pid, SIGSTOP);  // holds the other copy of the socket
+    SendSignal(pid, SIGSTOP);  // holds the other copy of the socket
     host.Kill();
   }
   HostEnd next = GreetedHost();

@@ -48,6 +48,11 @@ inline bool Alive(int pid) {
   const size_t name_end = text.rfind(')');
   return name_end != std::string::npos && text[name_end + 2] != 'Z' && text[name_end + 2] != 'X';
 }
+// Never to a group, nor to everybody: a pid that a failed step left at 0 or -1 must not end the machine.
+inline void SendSignal(int pid, int signal) {
+  ASSERT_GT(pid, 1);
+  ::kill(pid, signal);
+}
 inline size_t DescriptorsOf(int pid) {
   std::error_code error;
   size_t count = 0;
@@ -76,7 +81,7 @@ class HostEnd {
  public:
   HostEnd(int pid, UniqueFd socket) : pid_(pid), socket_(std::move(socket)) {}
   int pid() const { return pid_; }
-  void Kill() const { ::kill(pid_, SIGKILL); }
+  void Kill() const { SendSignal(pid_, SIGKILL); }
 
   template <class T>
   uint64_t Send(Type type, const T& body, std::vector<int> fds = {}, std::string_view rest = {}) {
@@ -152,7 +157,7 @@ class ShimTest : public ::testing::Test {
   }
   void TearDown() override {
     if (shim_ > 0) {
-      ::kill(shim_, SIGKILL);
+      SendSignal(shim_, SIGKILL);
       WaitForShim();
     }
     // What a test left behind, failed or not, ends with it.

@@ -151,7 +151,7 @@ TEST_F(WorkerLife, IsStartedOnceATicket) {
 TEST_F(WorkerLife, ThatCantBeginSaysAtWhichStep) {
   const std::string worker = directory_ + "/worker";
   std::filesystem::copy_file(MISBEHAVING_WORKER, worker);
-  ::kill(shim_, SIGKILL);
+  SendSignal(shim_, SIGKILL);
   WaitForShim();
   shim_ = ::fork();
   if (shim_ == 0) {
