@@ -111,13 +111,17 @@ concept CrossesProcesses = Encodable<T> || IsBlock<T>::value;
 struct TypeInfo {
   const std::type_info* id;
   size_t fixed_size;  // 0: its messages have sizes of their own
+  size_t alignment;   // that reading in place needs
   std::string name() const { return internal::Demangle(id->name()); }
   template <class T>
   static TypeInfo Of() {
-    if constexpr (!IsBlock<T>::value) {
-      if constexpr (Codec<T>::kInPlace) return {&typeid(T), sizeof(T)};
+    if constexpr (IsBlock<T>::value) {
+      return {&typeid(T), 0, alignof(typename IsBlock<T>::Header)};
+    } else if constexpr (Codec<T>::kInPlace) {
+      return {&typeid(T), sizeof(T), alignof(T)};
+    } else {
+      return {&typeid(T), 0, 1};
     }
-    return {&typeid(T), 0};
   }
 };
 
@@ -129,6 +133,7 @@ struct Message {
   uint64_t publisher = 0;    // uid of the task that published it
   uint64_t delivery = 1;     // how often it was handed to this subscription, this time included
   bool redelivered = false;  // delivery > 1, or it was made while its cause was handled for a second time: it may be a duplicate
+  uint64_t missed = 0;           // lossy buffers: how many messages were overwritten before this one
   int64_t published_ns = 0;  // PrecisionTimestamp's clock
   uint64_t cause_lane = 0, cause_number = 0;  // the message in whose handler it was published; lane 0: none
   uint32_t cause_epoch = 0;

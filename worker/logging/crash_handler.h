@@ -1,0 +1,34 @@
+#ifndef PUMA_WORKER_LOGGING_CRASH_HANDLER_H_
+#define PUMA_WORKER_LOGGING_CRASH_HANDLER_H_
+// What a process says before it dies of a fatal signal: whose thread it was, and a short stack on stderr. Then it dies of that signal.
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace puma::logging {
+
+// Where the culprit is noted: words that outlive the process.
+struct CulpritWords {
+  std::atomic<uint32_t>* slot_plus_one = nullptr;
+  uint32_t* signal = nullptr;
+};
+
+// Once per process, early. The words must live as long as the process. The calling thread also needs an AlternateStack.
+void InstallCrashHandler(CulpritWords words);
+// Notes the calling thread's task, if nobody was noted before. Async-signal-safe.
+void NoteCulprit(uint32_t signal);
+
+// A stack for the handler, so that a stack overflow can be told, too. One per thread, for as long as it lives.
+class AlternateStack {
+ public:
+  AlternateStack();
+  ~AlternateStack();
+  AlternateStack(const AlternateStack&) = delete;
+  AlternateStack& operator=(const AlternateStack&) = delete;
+
+ private:
+  void* memory_;
+};
+
+}  // namespace puma::logging
+#endif  // PUMA_WORKER_LOGGING_CRASH_HANDLER_H_

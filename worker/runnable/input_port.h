@@ -1,0 +1,89 @@
+#ifndef PUMA_WORKER_RUNNABLE_INPUT_PORT_H_
+#define PUMA_WORKER_RUNNABLE_INPUT_PORT_H_
+// An input of a runnable: its publishers, each a chain of epochs, each epoch a lane or several. It says which message is next and when
+// the input is complete; it calls nobody. Only the runnable's thread uses it.
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <puma/runnable.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/buffer/lane_reader.h"
+#include "worker/platform/unique_fd.h"
+#include "worker/runnable/run_context.h"
+
+namespace puma::internal {
+
+struct InputWiring {
+  std::string buffer;
+  bool lossy = false;
+  bool latest = false;
+  std::vector<uint64_t> publishers;   // all declared ones
+  uint32_t lanes_each = 1;            // of one epoch of a publisher
+};
+
+// A lane to be read.
+struct LaneAttachment {
+  std::string port;
+  UniqueFd fd;
+  uint64_t lane = 0, publisher = 0;
+  uint32_t epoch = 0;
+  uint32_t page_slot = 0;
+  uint64_t start = 0;
+};
+
+class InputPort {
+ public:
+  explicit InputPort(InputDeclaration declaration);
+  ~InputPort();
+  const InputDeclaration& declaration() const { return declaration_; }
+  const std::string& name() const { return declaration_.name; }
+
+  void Connect(InputWiring wiring);
+  bool connected() const { return connected_; }
+  // DATA_LOSS: the lane is not acceptable; the input goes on without it.
+  absl::Status Attach(LaneAttachment lane, PageSlot& slot);
+  // The publisher will publish no more: after what it has published, it counts as completed, with this error.
+  void EndPublisher(uint64_t publisher, const absl::Status& error);
+
+  // The next message, of a publisher after the one that the last batch was taken from. Nothing: there is none now. The view is valid until
+  // Finish. A lane that turns out to be corrupt is left and logged.
+  std::optional<Received> Next(const Logger& log);
+  void NextPublisher();        // a batch is over: another one's turn
+  void Begin();                // the handler of what Next returned is about to run
+  void Finish();               // it has returned: the message is done with
+  void StorePositions();
+  void CollectReaders(std::vector<LaneReader*>& out);
+  size_t batch() const { return batch_; }   // messages in a row that don't make a publisher wait for the position
+
+  bool complete() const { return complete_; }             // all publishers are, or one with an error
+  const absl::Status& error() const { return error_; }
+
+ private:
+  struct Lane;
+  struct Epoch;
+  struct Publisher;
+  bool Peek(Lane& lane, const Logger& log);
+  Lane* NextOf(Publisher& publisher, const Logger& log);
+  Lane* Earliest(Epoch& epoch, const Logger& log);
+  bool Over(Publisher& publisher);
+  void CheckComplete();
+  Publisher& FindOrAdd(uint64_t uid);
+
+  InputDeclaration declaration_;
+  InputWiring wiring_;
+  bool connected_ = false, complete_ = false;
+  absl::Status error_;
+  std::vector<std::unique_ptr<Publisher>> publishers_;
+  size_t turn_ = 0;
+  size_t batch_ = 64;
+  Lane* in_hand_ = nullptr;
+};
+
+}  // namespace puma::internal
+#endif  // PUMA_WORKER_RUNNABLE_INPUT_PORT_H_

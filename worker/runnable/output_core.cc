@@ -1,0 +1,209 @@
+#include "worker/runnable/output_core.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "worker/control/failure.h"
+#include "worker/platform/system.h"
+
+namespace puma::internal {
+namespace {
+
+constexpr int64_t kWarnEveryNs = 1'000'000'000;
+constexpr size_t kAlignment = 64;
+
+absl::Status Closed() { return absl::FailedPreconditionError("puma: this output is not in use: it exists only while its runnable executes"); }
+
+}  // namespace
+
+int64_t CoarseNanos() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+OutputCore::OutputCore(std::string port, TypeInfo type, RunContext* context) : port_(std::move(port)), type_(type), context_(context) {}
+
+void OutputCore::Connect(std::string buffer, FullPolicy policy, std::vector<std::unique_ptr<OutputLane>> lanes) {
+  buffer_ = std::move(buffer);
+  policy_ = policy;
+  lanes_ = std::move(lanes);
+  connected_ = true;
+}
+
+OutputLane* OutputCore::FindLane(uint64_t lane) {
+  for (auto& l : lanes_) {
+    if (l->id() == lane) return l.get();
+  }
+  return nullptr;
+}
+
+void OutputCore::Close() {
+  open_.store(false, std::memory_order_release);
+  Abandon();
+}
+
+void OutputCore::GatesChanged() {
+  gates_version_.fetch_add(1, std::memory_order_release);
+  context_->kick.Kick();
+}
+
+// The least filled living lane with room; with none living, the least filled of all. Null: no room.
+OutputLane* OutputCore::Choose(size_t bytes) {
+  if (lanes_.size() == 1) return lanes_[0].get();
+  const bool any_living = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->living(); });
+  OutputLane* best = nullptr;
+  uint64_t best_waiting = 0;
+  const size_t first = turn_++;
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    OutputLane* lane = lanes_[(first + i) % lanes_.size()].get();
+    if (any_living && !lane->living()) continue;
+    if (!lane->writer().HasRoom(bytes)) continue;
+    const uint64_t waiting = lane->writer().Waiting();
+    if (best == nullptr || waiting < best_waiting) {
+      best = lane;
+      best_waiting = waiting;
+    }
+  }
+  return best;
+}
+
+absl::StatusOr<MutableBytes> OutputCore::Take(OutputLane* lane, size_t bytes) {
+  auto room = lane->writer().TryReserve(bytes);
+  if (!room.ok()) return room.status();
+  current_ = lane;
+  reserved_ = true;
+  reserved_bytes_ = bytes;
+  return *room;
+}
+
+absl::StatusOr<MutableBytes> OutputCore::TakeScratch(size_t bytes) {
+  if (scratch_.size() < bytes + kAlignment) scratch_.resize(bytes + kAlignment);
+  current_ = nullptr;
+  reserved_ = true;
+  reserved_bytes_ = bytes;
+  const size_t misaligned = reinterpret_cast<uintptr_t>(scratch_.data()) % kAlignment;
+  return MutableBytes(scratch_.data() + (misaligned == 0 ? 0 : kAlignment - misaligned), bytes);
+}
+
+// Waits until a lane that should be used has room. DEADLINE_EXCEEDED, CANCELLED.
+absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration at_most) {
+  const bool own_thread = context_->OnOwnThread();
+  if (own_thread && context_->store_positions) context_->store_positions();
+  const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + at_most;
+  while (true) {
+    const uint32_t version = gates_version_.load(std::memory_order_acquire);
+    const bool any_living = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->living(); });
+    std::vector<RingWriter*> rings;
+    std::vector<OutputLane*> owners;
+    for (auto& lane : lanes_) {
+      if (any_living && !lane->living()) continue;
+      rings.push_back(&lane->writer());
+      owners.push_back(lane.get());
+    }
+    Interrupts interrupts;
+    interrupts.kick = &context_->kick;
+    const CommandSource* commands = context_->commands.load(std::memory_order_acquire);
+    if (commands != nullptr) interrupts.command_tail = commands->tail_word();
+    interrupts.interrupted = [&] { return context_->StopAsked() || gates_version_.load(std::memory_order_acquire) != version; };
+    auto ready = WaitForRoom(rings, bytes, deadline, interrupts);
+    if (ready.ok()) return owners[*ready];
+    if (!absl::IsCancelled(ready.status())) return ready.status();
+    if (context_->StopAsked()) return absl::CancelledError(fmt::format("output \"{}\": stopped while it waited for room", port_));
+  }
+}
+
+absl::StatusOr<MutableBytes> OutputCore::Full(size_t bytes, OnFull on_full, absl::Duration waited) {
+  if (on_full == OnFull::kAsSpec) {
+    on_full = policy_ == FullPolicy::kWarn ? OnFull::kWarn : policy_ == FullPolicy::kIgnore ? OnFull::kIgnore : OnFull::kError;
+  }
+  std::string after = waited > absl::ZeroDuration() ? fmt::format(" for {}", absl::FormatDuration(waited)) : "";
+  if (on_full == OnFull::kError) {
+    return absl::ResourceExhaustedError(fmt::format("output \"{}\": buffer \"{}\" is full{}", port_, buffer_, after));
+  }
+  ++dropped_;
+  const int64_t now = MonotonicNanos();
+  if (on_full == OnFull::kWarn && context_->logger != nullptr && (last_warning_ns_ == 0 || now - last_warning_ns_ >= kWarnEveryNs)) {
+    last_warning_ns_ = now;
+    context_->logger->warn("output \"{}\": buffer \"{}\" is full{}; {} messages dropped since the last warning", port_, buffer_, after,
+                           std::exchange(dropped_, 0));
+  }
+  return TakeScratch(bytes);
+}
+
+absl::StatusOr<MutableBytes> OutputCore::Reserve(size_t bytes, Timeout timeout, OnFull on_full) {
+  if (!open_.load(std::memory_order_acquire)) return Closed();
+  if (completed()) return absl::FailedPreconditionError(fmt::format("output \"{}\": it has been completed", port_));
+  if (!timeout.valid()) return absl::InvalidArgumentError("a timeout is a duration above zero, kNoWait or kInfinite");
+  reserved_ = false;
+  if (lanes_.empty()) return TakeScratch(bytes);
+  if (const uint64_t most = lanes_[0]->writer().constants().max_message; bytes > most) {
+    return absl::InvalidArgumentError(fmt::format("output \"{}\": a message of {} bytes; buffer \"{}\" takes {} at most (half of its capacity)",
+                                                  port_, bytes, buffer_, most));
+  }
+  OutputLane* lane = Choose(bytes);
+  if (lane != nullptr) {
+    auto room = Take(lane, bytes);
+    if (room.ok() || !absl::IsResourceExhausted(room.status())) return room;
+  }
+  absl::Duration at_most = timeout.duration();
+  if (timeout.as_spec()) {
+    const bool blocks = on_full == OnFull::kAsSpec && policy_ == FullPolicy::kBlock;
+    at_most = blocks ? absl::InfiniteDuration() : absl::ZeroDuration();
+  }
+  if (at_most == absl::ZeroDuration()) return Full(bytes, on_full, at_most);
+  auto waited = WaitForLane(bytes, at_most);
+  if (waited.ok()) return Take(*waited, bytes);
+  if (absl::IsDeadlineExceeded(waited.status())) return Full(bytes, on_full, at_most);
+  return waited.status();
+}
+
+absl::Status OutputCore::Commit() {
+  if (!open_.load(std::memory_order_acquire)) return Closed();
+  if (!reserved_) return absl::FailedPreconditionError(fmt::format("output \"{}\": there is no loan to publish", port_));
+  reserved_ = false;
+  if (current_ == nullptr) return absl::OkStatus();
+  Annotation annotation{};
+  annotation.published_ns = std::max(MonotonicNanos(), last_published_ns_ + 1);   // strictly rising: readers of several lanes merge by it
+  last_published_ns_ = annotation.published_ns;
+  uint16_t flags = 0;
+  if (context_->cause_lane != 0 && context_->OnOwnThread()) {
+    annotation.cause_lane = context_->cause_lane;
+    annotation.cause_number = context_->cause_number;
+    annotation.cause_epoch = context_->cause_epoch;
+    flags = context_->cause_redelivered ? kFlagRedelivered : 0;
+    annotation.flags = flags;
+  }
+  current_->writer().Commit(reserved_bytes_, MessageKind::kValue, flags, &annotation);
+  context_->published->fetch_add(1, std::memory_order_relaxed);
+  return absl::OkStatus();
+}
+
+void OutputCore::Abandon() {
+  reserved_ = false;
+  current_ = nullptr;
+}
+
+absl::Status OutputCore::Complete(const absl::Status& error) {
+  if (!open_.load(std::memory_order_acquire)) return Closed();
+  if (completed_.exchange(true, std::memory_order_acq_rel)) {
+    return absl::FailedPreconditionError(fmt::format("output \"{}\": it has been completed already", port_));
+  }
+  const std::string text = error.ok() ? "" : control::FailureToJson(ErrorOf(error), kErrorBytes);
+  for (auto& lane : lanes_) lane->writer().Complete(text);
+  return absl::OkStatus();
+}
+
+// ---- what the templates of buffer.h call ----------------------------------------------------------------------------------------------
+
+absl::StatusOr<MutableBytes> Reserve(OutputCore& o, size_t bytes, Timeout t, OnFull f) { return o.Reserve(bytes, t, f); }
+bool ReservedIsScratch(const OutputCore& o) { return o.reserved_is_scratch(); }
+absl::Status Commit(OutputCore& o) { return o.Commit(); }
+void Abandon(OutputCore& o) { o.Abandon(); }
+absl::Status Complete(OutputCore& o, const absl::Status& error) { return o.Complete(error); }
+absl::Status NotExecuting() { return Closed(); }
+
+}  // namespace puma::internal

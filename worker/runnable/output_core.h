@@ -1,0 +1,109 @@
+#ifndef PUMA_WORKER_RUNNABLE_OUTPUT_CORE_H_
+#define PUMA_WORKER_RUNNABLE_OUTPUT_CORE_H_
+// An output of a runnable: its lanes, and what to do when they are full.
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <puma/buffer.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/buffer/ring.h"
+#include "worker/buffer/segment.h"
+#include "worker/buffer/task_page.h"
+#include "worker/platform/mutex.h"
+#include "worker/runnable/run_context.h"
+
+namespace puma::internal {
+
+enum class FullPolicy { kBlock, kError, kWarn, kIgnore, kOverwrite };
+absl::StatusOr<FullPolicy> FullPolicyOf(std::string_view on_full);   // the spec's word; "" is block
+
+struct LaneOptions {
+  uint64_t lane = 1;
+  uint32_t epoch = 1;
+  uint64_t capacity = 64;
+  uint64_t payload_bytes = 0;              // 0: 16 MiB
+  bool lossy = false;
+  std::vector<uint64_t> subscriptions;     // gate from the beginning
+};
+
+// One lane: its segment, its writer, and the pages of those who read it. The publisher's thread writes; the control thread changes gates.
+class OutputLane {
+ public:
+  static absl::StatusOr<std::unique_ptr<OutputLane>> Create(const LaneOptions& options, const TypeInfo& type);
+  // `page`'s slot is the position of `subscription` from now on. Returns the first message that it will get.
+  absl::StatusOr<uint64_t> SetGate(uint64_t subscription, UniqueFd page, uint32_t page_slot) PUMA_EXCLUDES(mutex_);
+  void GateDown(uint64_t subscription, bool remove) PUMA_EXCLUDES(mutex_);
+  RingWriter& writer() { return *writer_; }
+  Segment& segment() { return segment_; }
+  uint64_t id() const { return writer_->constants().lane_id; }
+  bool living() const { return living_.load(std::memory_order_acquire); }   // no reader is known to be down
+
+ private:
+  OutputLane(Segment segment, std::unique_ptr<RingWriter> writer, uint64_t base);
+  Segment segment_;
+  std::unique_ptr<RingWriter> writer_;
+  const uint64_t base_;
+  std::atomic<bool> living_{true};
+  Mutex mutex_;
+  std::map<uint64_t, TaskPageView> pages_ PUMA_GUARDED_BY(mutex_);
+};
+
+// Inert, until Open; after Close each use is FAILED_PRECONDITION. One publishing thread at a time.
+class OutputCore {
+ public:
+  OutputCore(std::string port, TypeInfo type, RunContext* context);
+  const std::string& port() const { return port_; }
+  const TypeInfo& type() const { return type_; }
+
+  // Wiring, by the runner, before Open.
+  void Connect(std::string buffer, FullPolicy policy, std::vector<std::unique_ptr<OutputLane>> lanes);
+  bool connected() const { return connected_; }
+  OutputLane* FindLane(uint64_t lane);     // null: not ours
+  std::vector<std::unique_ptr<OutputLane>>& lanes() { return lanes_; }
+  void Open() { open_.store(true, std::memory_order_release); }
+  void Close();                            // leaves without completing
+  // Some gate has changed: a publisher that waits looks again.
+  void GatesChanged();
+
+  // Publishing.
+  absl::StatusOr<MutableBytes> Reserve(size_t bytes, Timeout timeout, OnFull on_full);
+  bool reserved_is_scratch() const { return current_ == nullptr; }
+  absl::Status Commit();
+  void Abandon();
+  absl::Status Complete(const absl::Status& error);
+  bool completed() const { return completed_.load(std::memory_order_acquire); }
+
+ private:
+  OutputLane* Choose(size_t bytes);
+  absl::StatusOr<OutputLane*> WaitForLane(size_t bytes, absl::Duration at_most);
+  absl::StatusOr<MutableBytes> Full(size_t bytes, OnFull on_full, absl::Duration waited);
+  absl::StatusOr<MutableBytes> TakeScratch(size_t bytes);
+  absl::StatusOr<MutableBytes> Take(OutputLane* lane, size_t bytes);
+
+  const std::string port_;
+  const TypeInfo type_;
+  RunContext* const context_;
+  std::string buffer_;
+  FullPolicy policy_ = FullPolicy::kBlock;
+  bool connected_ = false;
+  std::vector<std::unique_ptr<OutputLane>> lanes_;
+  std::atomic<bool> open_{false}, completed_{false};
+  std::atomic<uint32_t> gates_version_{0};
+  OutputLane* current_ = nullptr;          // where the reserved message goes; null: nowhere
+  bool reserved_ = false;
+  size_t reserved_bytes_ = 0;
+  size_t turn_ = 0;                        // round robin among equals
+  int64_t last_published_ns_ = 0;
+  int64_t last_warning_ns_ = 0;
+  uint64_t dropped_ = 0;
+  std::vector<std::byte> scratch_;
+};
+
+}  // namespace puma::internal
+#endif  // PUMA_WORKER_RUNNABLE_OUTPUT_CORE_H_

@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "worker/runnable/output_core.h"
+
+namespace puma::internal {
+namespace {
+
+constexpr uint64_t kDefaultPayload = 16 << 20;
+constexpr size_t kReserveBytes = 1 << 20;   // allocated before it is handed out; the rest when it is touched
+
+RingOptions RingOptionsOf(const LaneOptions& options, const TypeInfo& type) {
+  RingOptions ring;
+  ring.lane_id = options.lane;
+  ring.epoch = options.epoch;
+  ring.capacity = options.capacity;
+  ring.lossy = options.lossy;
+  ring.annotated = true;
+  if (type.fixed_size != 0) {
+    ring.layout = RingLayout::kFixedStride;
+    ring.stride = (type.fixed_size + 7) / 8 * 8;   // keeps the alignment: a size is a multiple of it
+    ring.max_message = type.fixed_size;
+  } else {
+    ring.layout = RingLayout::kDescriptors;
+    const uint64_t bytes = options.payload_bytes == 0 ? kDefaultPayload : options.payload_bytes;
+    ring.payload_bytes = std::max<uint64_t>((bytes + kPayloadAlignment - 1) / kPayloadAlignment * kPayloadAlignment, 4 * kPayloadAlignment);
+    ring.max_message = ring.payload_bytes / 2;
+  }
+  return ring;
+}
+
+}  // namespace
+
+absl::StatusOr<FullPolicy> FullPolicyOf(std::string_view on_full) {
+  if (on_full.empty() || on_full == "block") return FullPolicy::kBlock;
+  if (on_full == "error") return FullPolicy::kError;
+  if (on_full == "warn") return FullPolicy::kWarn;
+  if (on_full == "ignore") return FullPolicy::kIgnore;
+  if (on_full == "drop_oldest" || on_full == "latest") return FullPolicy::kOverwrite;
+  return absl::InvalidArgumentError(fmt::format("on_full \"{}\": it is block, error, warn, ignore, drop_oldest or latest", on_full));
+}
+
+OutputLane::OutputLane(Segment segment, std::unique_ptr<RingWriter> writer, uint64_t base)
+    : segment_(std::move(segment)), writer_(std::move(writer)), base_(base) {}
+
+absl::StatusOr<std::unique_ptr<OutputLane>> OutputLane::Create(const LaneOptions& options, const TypeInfo& type) {
+  const RingOptions ring = RingOptionsOf(options, type);
+  auto bytes = RingWriter::BytesNeeded(ring);
+  if (!bytes.ok()) return bytes.status();
+  auto segment = Segment::Create("puma-lane", *bytes, Seals::kOneWriter, std::min(*bytes, kReserveBytes));
+  if (!segment.ok()) return segment.status();
+  auto writer = RingWriter::Create({segment->data(), segment->size()}, ring);
+  if (!writer.ok()) return writer.status();
+  for (uint64_t subscription : options.subscriptions) {
+    Gate gate;
+    gate.subscription = subscription;
+    gate.floor = ring.base;
+    (*writer)->SetGate(gate);
+  }
+  return std::unique_ptr<OutputLane>(new OutputLane(*std::move(segment), *std::move(writer), ring.base));
+}
+
+absl::StatusOr<uint64_t> OutputLane::SetGate(uint64_t subscription, UniqueFd page, uint32_t page_slot) {
+  auto view = TaskPageView::Open(std::move(page));
+  if (!view.ok()) return view.status();
+  if (page_slot >= view->constants().slots) return absl::InvalidArgumentError("a page's slot that it doesn't have");
+  Gate gate;
+  gate.subscription = subscription;
+  gate.position = &view->slot(page_slot).position;
+  gate.tag = &view->slot(page_slot).tag;
+  gate.sleep = &view->header().sleep;
+  gate.floor = base_;   // raised to what the gate before it had reached, or to what is still there
+  MutexLock lock(mutex_);
+  const uint64_t start = writer_->SetGate(gate);   // the old page's words are no longer looked at
+  pages_.insert_or_assign(subscription, *std::move(view));
+  living_.store(writer_->AllGatesLiving(), std::memory_order_release);
+  return start;
+}
+
+void OutputLane::GateDown(uint64_t subscription, bool remove) {
+  MutexLock lock(mutex_);
+  if (remove) {
+    writer_->RemoveGate(subscription);
+    pages_.erase(subscription);
+  } else {
+    writer_->MarkDown(subscription);
+  }
+  living_.store(writer_->AllGatesLiving(), std::memory_order_release);
+}
+
+}  // namespace puma::internal

@@ -1,0 +1,243 @@
+// What is declared: parameters, ports, commands, and the mistakes in them.
+#include "worker/runnable/runnable_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "worker/logging/record_sink.h"
+#include "worker/platform/system.h"
+#include "worker/runnable/door.h"
+
+namespace puma {
+namespace internal {
+namespace {
+
+// The core whose object is being constructed on this thread: how Runnable's constructor finds it.
+thread_local RunnableCore* constructing_core = nullptr;
+
+std::string MessageOf(const absl::Status& status) { return std::string(status.message().data(), status.message().size()); }
+
+template <class List>
+std::vector<std::string> NamesOf(const List& list) {
+  std::vector<std::string> names;
+  for (const auto& item : list) names.push_back(item.name);
+  return names;
+}
+
+}  // namespace
+
+// ---- names -----------------------------------------------------------------------------------------------------------------------------
+
+std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& names) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(wrong.size() / 3, 1) + 1;
+  for (const std::string& name : names) {
+    std::vector<size_t> above(name.size() + 1);
+    for (size_t j = 0; j <= name.size(); ++j) above[j] = j;
+    for (size_t i = 1; i <= wrong.size(); ++i) {   // Levenshtein, a swap of neighbours counting as two
+      std::vector<size_t> row(name.size() + 1, i);
+      for (size_t j = 1; j <= name.size(); ++j) {
+        row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (wrong[i - 1] != name[j - 1])});
+      }
+      above = std::move(row);
+    }
+    if (above.back() < best_distance) {
+      best_distance = above.back();
+      best = name;
+    }
+  }
+  return best;
+}
+
+std::string UnknownName(std::string_view kind, std::string_view wrong, const std::vector<std::string>& names) {
+  std::string text = fmt::format("unknown {} \"{}\"", kind, wrong);
+  if (std::string guess = DidYouMean(wrong, names); !guess.empty()) text += fmt::format("; did you mean \"{}\"?", guess);
+  if (names.empty()) return text + fmt::format(" (there is no {})", kind);
+  return text + fmt::format(" (there are: {})", fmt::join(names, ", "));
+}
+
+// ---- constructing ----------------------------------------------------------------------------------------------------------------------
+
+RunnableCore::RunnableCore(CoreOptions options)
+    : options_(std::move(options)),
+      log_name_(logging::InternName(options_.name)),
+      logger_(log_name_, options_.log_level != nullptr ? options_.log_level : &logging::ProcessLevel()) {
+  context_.logger = &logger_;
+  context_.store_positions = [this] {
+    for (auto& input : inputs_) input->StorePositions();
+  };
+}
+
+RunnableCore::~RunnableCore() {
+  for (auto& output : outputs_) output->Close();
+}
+
+absl::StatusOr<std::unique_ptr<RunnableCore>> RunnableCore::Construct(Module::Factory factory, CoreOptions options) {
+  std::unique_ptr<RunnableCore> core(new RunnableCore(std::move(options)));
+  logging::ThreadScope scope(core->logger_, core->options_.slot);
+  absl::Status constructed = ThroughDoor([&]() -> absl::Status {
+    RunnableCore* const outer = std::exchange(constructing_core, core.get());
+    struct Restore {
+      RunnableCore* outer;
+      ~Restore() { constructing_core = outer; }
+    } restore{outer};
+    Setup setup(*core);
+    core->object_ = factory(setup);
+    return core->object_ != nullptr ? absl::OkStatus() : absl::InternalError("puma: the factory made no runnable");
+  });
+  core->constructing_ = false;
+  if (!constructed.ok()) return constructed;
+  if (core->options_.scope == Scope::kChild) core->CheckPorts();
+  if (absl::Status mistakes = core->Mistakes(); !mistakes.ok()) return mistakes;
+  return core;
+}
+
+void RunnableCore::Mistake(std::string text) { mistakes_.push_back(std::move(text)); }
+
+absl::Status RunnableCore::Mistakes() const {
+  if (mistakes_.empty()) return absl::OkStatus();
+  if (mistakes_.size() == 1) return absl::InvalidArgumentError(fmt::format("\"{}\": {}", options_.name, mistakes_[0]));
+  std::string text = fmt::format("\"{}\": {} mistakes", options_.name, mistakes_.size());
+  for (const std::string& mistake : mistakes_) text += "\n  " + mistake;
+  return absl::InvalidArgumentError(text);
+}
+
+// What the spec says against what was declared.
+void RunnableCore::CheckPorts() {
+  const std::vector<std::string> params = NamesOf(params_);
+  for (const auto& [name, json] : options_.params) {
+    if (std::find(params.begin(), params.end(), name) == params.end()) Mistake(UnknownName("parameter", name, params));
+  }
+  std::vector<std::string> inputs, outputs;
+  for (const auto& input : inputs_) inputs.push_back(input->name());
+  for (const auto& output : outputs_) outputs.push_back(output->port());
+  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  for (const std::string& name : options_.inputs) {
+    if (!has(inputs, name)) Mistake(UnknownName("input", name, inputs));
+  }
+  for (const std::string& name : options_.outputs) {
+    if (!has(outputs, name)) Mistake(UnknownName("output", name, outputs));
+  }
+  for (const auto& input : inputs_) {
+    if (!input->declaration().options.optional && !has(options_.inputs, input->name())) {
+      Mistake(fmt::format("input \"{}\" is not connected to a buffer", input->name()));
+    }
+  }
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (!output_options_[i].optional && !has(options_.outputs, outputs_[i]->port())) {
+      Mistake(fmt::format("output \"{}\" is not connected to a buffer", outputs_[i]->port()));
+    }
+  }
+}
+
+InputPort* RunnableCore::FindInput(std::string_view name) {
+  for (auto& input : inputs_) {
+    if (input->name() == name) return input.get();
+  }
+  return nullptr;
+}
+
+OutputCore* RunnableCore::FindOutput(std::string_view name) {
+  for (auto& output : outputs_) {
+    if (output->port() == name) return output.get();
+  }
+  return nullptr;
+}
+
+// ---- declarations ----------------------------------------------------------------------------------------------------------------------
+
+void RunnableCore::Declare(InputDeclaration declaration) {
+  if (!constructing_) return Mistake("an input declared outside of the constructor");
+  if (declaration.name.empty()) Mistake("an input without a name");
+  if (FindInput(declaration.name) != nullptr) Mistake(fmt::format("input \"{}\" is declared twice", declaration.name));
+  inputs_.push_back(std::make_unique<InputPort>(std::move(declaration)));
+  InputPort* input = inputs_.back().get();
+  for (Subscriber& subscriber : subscribers_) {
+    if (subscriber.key != nullptr && subscriber.key == input->declaration().subscriber) {
+      subscriber.inputs.push_back(input);
+      return;
+    }
+  }
+  subscribers_.push_back({input->declaration().subscriber, {input}, input->declaration().on_complete});
+}
+
+std::shared_ptr<OutputCore> RunnableCore::Declare(std::string_view name, TypeInfo type, OutputOptions options) {
+  auto output = std::make_shared<OutputCore>(std::string(name), type, &context_);
+  if (name.empty()) Mistake("an output without a name");
+  if (FindOutput(name) != nullptr) Mistake(fmt::format("output \"{}\" is declared twice", name));
+  if (!constructing_) return output;
+  outputs_.push_back(output);
+  output_options_.push_back(std::move(options));
+  return output;
+}
+
+void RunnableCore::Declare(CommandDeclaration declaration) {
+  for (const CommandDeclaration& known : commands_) {
+    if (known.name == declaration.name) Mistake(fmt::format("command \"{}\" is declared twice", declaration.name));
+  }
+  commands_.push_back(std::move(declaration));
+}
+
+absl::StatusOr<Value> RunnableCore::DeclareParam(std::string_view name, std::string type, const Value* default_value, std::string_view help) {
+  for (const ParamDeclaration& known : params_) {
+    if (known.name == name) Mistake(fmt::format("parameter \"{}\" is declared twice", name));
+  }
+  params_.push_back({std::string(name), std::move(type), std::string(help), default_value == nullptr,
+                     default_value == nullptr ? "" : default_value->ToJson()});
+  const auto given = options_.params.find(std::string(name));
+  if (given == options_.params.end()) {
+    if (default_value != nullptr) return *default_value;
+    if (options_.scope != Scope::kDescribe) Mistake(fmt::format("parameter \"{}\" ({}) must be given: {}", name, params_.back().type, help));
+    return absl::NotFoundError("not given");
+  }
+  auto value = Value::FromJson(given->second);
+  if (!value.ok()) ParamFailed(name, value.status());
+  return value;
+}
+
+void RunnableCore::ParamFailed(std::string_view name, const absl::Status& status) {
+  Mistake(fmt::format("parameter \"{}\": {}", name, MessageOf(status)));
+}
+
+void DeclareInput(RunnableCore& core, InputDeclaration declaration) { core.Declare(std::move(declaration)); }
+std::shared_ptr<OutputCore> DeclareOutput(RunnableCore& core, std::string_view name, TypeInfo type, OutputOptions options) {
+  return core.Declare(name, type, std::move(options));
+}
+void DeclareCommand(RunnableCore& core, CommandDeclaration declaration) { core.Declare(std::move(declaration)); }
+absl::StatusOr<Value> DeclareParam(RunnableCore& core, std::string_view name, std::string type, const Value* default_value,
+                                   std::string_view help) {
+  return core.DeclareParam(name, std::move(type), default_value, help);
+}
+void ParamFailed(RunnableCore& core, std::string_view name, const absl::Status& status) { core.ParamFailed(name, status); }
+Runnable* Self(RunnableCore& core) { return core.self(); }
+Scope ScopeOf(const RunnableCore& core) { return core.options().scope; }
+
+RunnableCore* ConstructingCore() { return constructing_core; }
+
+
+}  // namespace internal
+
+// ---- the base class --------------------------------------------------------------------------------------------------------------------
+
+Timestamp PrecisionTimestamp() { return absl::Nanoseconds(MonotonicNanos()); }
+
+Runnable::Runnable() : core_(internal::ConstructingCore()), log_(nullptr) {
+  if (core_ == nullptr) Throw(FailedPrecondition("puma: a runnable is made by the host or by a runner, not by hand"));
+  core_->Adopt(this);
+  log_ = &core_->logger();
+}
+
+Runnable::~Runnable() = default;
+const std::string& Runnable::name() const { return core_->options().name; }
+absl::Status Runnable::Service() { return core_->Service(); }
+bool Runnable::PollCommands() { return core_->PollCommands(); }
+bool Runnable::WaitForCommands(absl::Duration at_most) { return core_->WaitForCommands(at_most); }
+absl::Status Runnable::SetTickInterval(absl::Duration interval) { return core_->ticker().SetInterval(interval); }
+absl::Status Runnable::ResumeTicks() { return core_->ticker().Resume(MonotonicNanos()); }
+void Runnable::PauseTicks() { core_->ticker().Pause(); }
+
+}  // namespace puma

@@ -1,0 +1,162 @@
+#ifndef PUMA_WORKER_RUNNABLE_RUNNABLE_CORE_H_
+#define PUMA_WORKER_RUNNABLE_RUNNABLE_CORE_H_
+// A runnable object and all that runs it: what it has declared, its ports, its loop, its end. Its own thread constructs, starts, executes
+// and destroys it; other threads may stop it, attach lanes and end publishers meanwhile.
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <puma/module.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/buffer/task_page.h"
+#include "worker/platform/mutex.h"
+#include "worker/runnable/input_port.h"
+#include "worker/runnable/output_core.h"
+#include "worker/runnable/run_context.h"
+#include "worker/runnable/ticker.h"
+
+namespace puma::internal {
+
+struct ParamDeclaration {
+  std::string name, type, help;
+  bool required = false;
+  std::string default_json;
+};
+
+struct CoreOptions {
+  std::string name;
+  Scope scope = Scope::kChild;
+  std::map<std::string, std::string> params;      // name to JSON text
+  std::vector<std::string> inputs, outputs;       // names of the ports that will be connected
+  uint64_t max_deliveries = 3;
+  const Word32* log_level = nullptr;              // null: the process's
+  uint32_t slot = 0;                              // names the thread's task in logs and crashes
+};
+
+// How a run ended.
+struct Outcome {
+  enum class Kind { kCompleted, kStopped, kFailed };
+  Kind kind = Kind::kCompleted;
+  absl::Status error;
+};
+
+class RunnableCore {
+ public:
+  // Constructs the object. INVALID_ARGUMENT lists all that is wrong with parameters and ports at once; else what the constructor threw.
+  static absl::StatusOr<std::unique_ptr<RunnableCore>> Construct(Module::Factory factory, CoreOptions options);
+  ~RunnableCore();
+
+  const std::vector<ParamDeclaration>& params() const { return params_; }
+  const std::vector<std::unique_ptr<InputPort>>& inputs() const { return inputs_; }
+  const std::vector<std::shared_ptr<OutputCore>>& outputs() const { return outputs_; }
+  const std::vector<CommandDeclaration>& commands() const { return commands_; }
+  InputPort* FindInput(std::string_view name);
+  OutputCore* FindOutput(std::string_view name);
+  RunContext& context() { return context_; }
+  const CoreOptions& options() const { return options_; }
+
+  // Wiring, before Start.
+  void UsePage(TaskPage* page) { page_ = page; }
+  void UseCommands(CommandSource* source) { context_.commands.store(source, std::memory_order_release); }
+
+  // OnStart. Then Execute and the end: subscribers completed, hook, subscriptions left, outputs completed or left.
+  absl::Status Start();
+  Outcome Run();
+
+  // From any thread, at any time.
+  void Stop() { context_.RequestStop(); }
+  void Attach(LaneAttachment lane) PUMA_EXCLUDES(mail_mutex_);
+  void EndPublisher(std::string port, uint64_t publisher, absl::Status error) PUMA_EXCLUDES(mail_mutex_);
+
+  // What the declarations of a constructor and the methods of Runnable come to.
+  void Declare(InputDeclaration declaration);
+  std::shared_ptr<OutputCore> Declare(std::string_view name, TypeInfo type, OutputOptions options);
+  void Declare(CommandDeclaration declaration);
+  absl::StatusOr<Value> DeclareParam(std::string_view name, std::string type, const Value* default_value, std::string_view help);
+  void ParamFailed(std::string_view name, const absl::Status& status);
+  absl::Status Service();
+  bool PollCommands();
+  bool WaitForCommands(absl::Duration at_most);
+  Ticker& ticker() { return ticker_; }
+  Runnable* self() const { return self_; }
+  const Logger& logger() const { return logger_; }
+  void Adopt(Runnable* self) { self_ = self; }
+  const OutputOptions& output_options(size_t i) const { return output_options_[i]; }
+
+ private:
+  // Inputs that complete together.
+  struct Subscriber {
+    const void* key = nullptr;
+    std::vector<InputPort*> inputs;
+    OnCompleted on_complete;
+    bool completed = false, failed = false;
+  };
+  struct PublisherEnd {
+    std::string port;
+    uint64_t publisher;
+    absl::Status error;
+  };
+
+  explicit RunnableCore(CoreOptions options);
+  void Mistake(std::string text);
+  void CheckPorts();
+  absl::Status Mistakes() const;
+
+  // The loop.
+  void TakeMail() PUMA_EXCLUDES(mail_mutex_);
+  absl::Status TickIfDue();
+  absl::Status ServeInput(InputPort& input, bool& more);
+  absl::Status Handle(InputPort& input, const Received& received);
+  absl::Status CompleteSubscribers(bool& all);
+  void Sleep(uint32_t seen_kick, absl::Duration at_most);
+  absl::StatusOr<std::string> ServeCommand(const CommandCall& call);
+  bool stopping() const { return stop_served_ || context_.StopAsked(); }
+
+  // The end.
+  Outcome End(absl::Status status, bool stopped);
+  bool CompleteAtEnd(absl::Status& error);
+  bool CallOnEnd(absl::Status& error);
+  void Leave(const absl::Status& error, bool stopped);
+  void LogFurther(const absl::Status& first, const absl::Status& further);
+
+  CoreOptions options_;
+  const std::string* log_name_;
+  Logger logger_;
+  RunContext context_;
+  Runnable* self_ = nullptr;
+  std::unique_ptr<Runnable> object_;
+  bool constructing_ = true, executing_ = false, polling_ = false, stop_served_ = false, inputs_completed_ = false;
+
+  std::vector<ParamDeclaration> params_;
+  std::vector<std::unique_ptr<InputPort>> inputs_;
+  std::vector<std::shared_ptr<OutputCore>> outputs_;
+  std::vector<OutputOptions> output_options_;
+  std::vector<CommandDeclaration> commands_;
+  std::vector<Subscriber> subscribers_;
+  std::vector<std::string> mistakes_;
+
+  Ticker ticker_;
+  TaskPage* page_ = nullptr;
+  PageHeader own_header_{};   // to sleep with where there is no page
+  std::vector<LaneReader*> readers_;
+  Mutex mail_mutex_;
+  std::vector<std::variant<LaneAttachment, PublisherEnd>> mail_ PUMA_GUARDED_BY(mail_mutex_);
+  std::atomic<bool> has_mail_{false};
+};
+
+// Of `names` the one that `wrong` was probably meant to be; "" if none is near.
+std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& names);
+// "unknown KIND "x"; did you mean "y"? There are: a, b"
+std::string UnknownName(std::string_view kind, std::string_view wrong, const std::vector<std::string>& names);
+
+// All types of a module as JSON: {"module","types":[{"name","parameters","inputs","outputs","commands"}]}. INVALID_ARGUMENT: a type can't be
+// constructed; the message says which and why.
+absl::StatusOr<std::string> DescribeModule(const Module& module, std::string_view module_name);
+
+}  // namespace puma::internal
+#endif  // PUMA_WORKER_RUNNABLE_RUNNABLE_CORE_H_

@@ -1,0 +1,83 @@
+#ifndef PUMA_WORKER_RUNNER_TASK_RUNNER_H_
+#define PUMA_WORKER_RUNNER_TASK_RUNNER_H_
+// Runs one task on a thread of its own, from its start spec to its outcome.
+#include <pthread.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <puma/module.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/buffer/task_page.h"
+#include "worker/control/start_spec.h"
+#include "worker/platform/mutex.h"
+#include "worker/runnable/runnable_core.h"
+
+namespace puma::runner {
+
+// What the runner asks of whoever runs it. All are called on the task's thread.
+struct RunnerHooks {
+  std::function<absl::StatusOr<Module::Factory>()> load;                  // finds the type
+  std::function<absl::Status(uint64_t id, Segment& segment)> offer_page;  // before anybody could attach anything
+  std::function<absl::Status(uint64_t id, Segment& segment)> offer_lane;
+  std::function<void()> running;                                          // OnStart has returned
+  std::function<void()> ended;                                            // the thread's last act: Join returns soon
+};
+
+struct RunnerOptions {
+  internal::CommandSource* commands = nullptr;   // null: none
+  const Word32* log_level = nullptr;
+  Word64* busy_since = nullptr;                  // all three or none
+  Word64* published = nullptr;
+  Word64* finished = nullptr;
+};
+
+// Thread-safe.
+class TaskRunner {
+ public:
+  TaskRunner(control::StartSpec spec, RunnerHooks hooks, RunnerOptions options);
+  ~TaskRunner();   // stops and joins
+
+  absl::Status Start();             // once
+  void Stop();                      // asked for; also before the start and after the end
+  internal::Outcome Join();         // waits for the end. Once
+
+  // A lane to read; kept until the runnable is there to take it.
+  void Attach(internal::LaneAttachment lane);
+  void EndPublisher(std::string port, uint64_t publisher, absl::Status error);
+  // A page that gates `lane` from now on; returns the first message that it gets. NOT_FOUND: no such lane here.
+  absl::StatusOr<uint64_t> SetGate(uint64_t lane, uint64_t subscription, UniqueFd page, uint32_t page_slot);
+  void GateDown(uint64_t subscription, bool remove);
+
+  const control::StartSpec& spec() const { return spec_; }
+
+ private:
+  static void* ThreadMain(void* self);
+  internal::Outcome Run();
+  internal::Outcome RunCore(std::unique_ptr<internal::RunnableCore> core, TaskPage& page);
+  absl::StatusOr<std::unique_ptr<internal::RunnableCore>> Construct();
+  absl::StatusOr<TaskPage> MakePage() const;
+  absl::Status ConnectPorts(internal::RunnableCore& core);
+  absl::Status OfferAll(internal::RunnableCore& core, TaskPage& page);
+  internal::Outcome Failed(absl::Status status, std::string_view when);
+  void Publish(internal::RunnableCore* core);
+
+  const control::StartSpec spec_;
+  const RunnerHooks hooks_;
+  const RunnerOptions options_;
+  pthread_t thread_{};
+  bool started_ = false, joined_ = false;
+  internal::Outcome outcome_;
+
+  Mutex mutex_;
+  bool stop_ PUMA_GUARDED_BY(mutex_) = false;
+  internal::RunnableCore* core_ PUMA_GUARDED_BY(mutex_) = nullptr;   // while it can be reached
+  std::vector<std::function<void(internal::RunnableCore&)>> pending_ PUMA_GUARDED_BY(mutex_);   // for the core that is to come
+};
+
+}  // namespace puma::runner
+#endif  // PUMA_WORKER_RUNNER_TASK_RUNNER_H_
