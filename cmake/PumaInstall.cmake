@@ -4,23 +4,17 @@ include(CMakePackageConfigHelpers)
 set(PUMA_MODULE_DIR lib/puma/modules)   # where puma-host looks, seen from its own folder
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/puma)
 
-# The executables; those that this build has.
-foreach(program puma-worker puma-shim puma-host puma-ctl)
+# The executables that this build has. puma-host looks for the other two beside itself.
+foreach(program puma-host puma-shim puma-worker puma-ctl)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()
 endforeach()
 
 # The SDK: libpuma, its headers, its CMake package.
-get_target_property(sdk puma::puma ALIASED_TARGET)
-if(NOT sdk)
-  set(sdk puma::puma)
-endif()
-set_target_properties(${sdk} PROPERTIES EXPORT_NAME puma)
-install(TARGETS ${sdk} EXPORT pumaTargets
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-        INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY worker/include/puma DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(TARGETS puma EXPORT pumaTargets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT pumaTargets NAMESPACE puma:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/pumaConfig.cmake.in ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake
   INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_FULL_BINDIR PUMA_MODULE_DIR)
