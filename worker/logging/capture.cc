@@ -48,7 +48,8 @@ void Capture::Loop() {
     if (polled[0].revents != 0) return;
     open = false;
     for (int i = 0; i < 2; ++i) {
-      if (polled[i + 1].revents != 0 && !Drain(ends_[i]) && (polled[i + 1].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0) ends_[i].fd.reset();
+      if (polled[i + 1].revents != 0 && !Drain(ends_[i]) && (polled[i + 1].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+        ends_[i].fd.reset();
       open = open || ends_[i].fd.valid();
     }
   }
@@ -70,7 +71,7 @@ void Capture::Feed(End& end, std::string_view bytes) {
     const size_t newline = bytes.find('\n');
     const std::string_view part = bytes.substr(0, newline);
     if (end.line.empty() && newline != std::string_view::npos && part.size() <= kMaxLine) {
-      on_line_(end.stream, part);   // the usual case: no copy
+      on_line_(end.stream, part);  // the usual case: no copy
     } else {
       end.line += part;
       while (end.line.size() > kMaxLine) {

@@ -18,7 +18,7 @@ enum class Stream { kStdout, kStderr };
 class Capture {
  public:
   static constexpr size_t kMaxLine = 32 << 10;
-  using OnLine = std::function<void(Stream, std::string_view)>;   // on the capture thread, or in Stop
+  using OnLine = std::function<void(Stream, std::string_view)>;  // on the capture thread, or in Stop
 
   Capture(UniqueFd standard_output, UniqueFd standard_error, OnLine on_line);
   ~Capture();
@@ -33,7 +33,7 @@ class Capture {
     std::string line;
   };
   void Loop();
-  bool Drain(End& end);              // false: nothing more will come
+  bool Drain(End& end);  // false: nothing more will come
   void Feed(End& end, std::string_view bytes);
   void Flush(End& end);
 

@@ -1,12 +1,11 @@
+#include <fmt/format.h>
+#include <puma/log.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ctime>
 #include <set>
 #include <string>
-
-#include <fmt/format.h>
-#include <puma/log.h>
 
 #include "worker/logging/record_sink.h"
 #include "worker/platform/mutex.h"
@@ -48,7 +47,7 @@ std::atomic<uint32_t>& ProcessLevel() {
 
 const std::string* InternName(std::string_view name) {
   static Mutex mutex;
-  static auto* const names = new std::set<std::string, std::less<>>;   // never destroyed: loggers may be used to the end
+  static auto* const names = new std::set<std::string, std::less<>>;  // never destroyed: loggers may be used to the end
   MutexLock lock(mutex);
   auto at = names->find(name);
   if (at == names->end()) at = names->emplace(name).first;
@@ -75,7 +74,7 @@ void Logger::Write(Level level, const Here& where, fmt::string_view format, fmt:
   fmt::memory_buffer text;
   try {
     fmt::vformat_to(fmt::appender(text), format, args);
-  } catch (const std::exception& e) {   // a user's formatter: logging never throws
+  } catch (const std::exception& e) {  // a user's formatter: logging never throws
     text.clear();
     fmt::format_to(fmt::appender(text), "<error: {}>", e.what());
   } catch (...) {

@@ -1,11 +1,11 @@
 #ifndef PUMA_WORKER_LOGGING_RECORD_SINK_H_
 #define PUMA_WORKER_LOGGING_RECORD_SINK_H_
 // Where log records of this process go, and who the calling thread is in them.
+#include <puma/log.h>
+
 #include <atomic>
 #include <cstdint>
 #include <string_view>
-
-#include <puma/log.h>
 
 namespace puma::logging {
 
@@ -42,7 +42,7 @@ class ThreadScope {
   const Logger* previous_logger_;
   uint32_t previous_slot_;
 };
-uint32_t CurrentSlotPlusOne();   // 0: not a runnable's thread. Async-signal-safe
+uint32_t CurrentSlotPlusOne();  // 0: not a runnable's thread. Async-signal-safe
 
 }  // namespace puma::logging
 #endif  // PUMA_WORKER_LOGGING_RECORD_SINK_H_

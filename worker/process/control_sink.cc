@@ -26,7 +26,8 @@ uint32_t ControlSink::SourceOf(uint32_t slot_plus_one, const logging::Site& site
   const size_t hash = reinterpret_cast<uintptr_t>(site.where.file) / 16 + static_cast<size_t>(site.where.line) * 31;
   Cached& c = cache[hash % 64];
   if (c.file != site.where.file || c.line != site.where.line || c.logger != site.logger.data() || c.slot_plus_one != slot_plus_one) {
-    const uint32_t source = control_.InternSource(slot_plus_one, site.logger, site.where.file, static_cast<uint32_t>(site.where.line), site.where.function);
+    const uint32_t source =
+        control_.InternSource(slot_plus_one, site.logger, site.where.file, static_cast<uint32_t>(site.where.line), site.where.function);
     c = {site.where.file, site.logger.data(), site.where.line, slot_plus_one, source};
   }
   return c.source;

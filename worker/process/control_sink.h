@@ -9,7 +9,7 @@
 
 namespace puma::process {
 
-inline constexpr uint32_t kStreamLog = 1, kStreamStdout = 2, kStreamStderr = 3;   // puma.v1.LogStream
+inline constexpr uint32_t kStreamLog = 1, kStreamStdout = 2, kStreamStderr = 3;  // puma.v1.LogStream
 
 class ControlSink : public logging::RecordSink {
  public:

@@ -25,7 +25,7 @@ void OnExit(int code, void*) {
 }  // namespace
 
 int main() {
-  puma::RegisterMembarrier();   // first, while there is one thread
+  puma::RegisterMembarrier();  // first, while there is one thread
   for (int fd = puma::shim::kWorkerSocket; fd <= puma::shim::kWorkerStderr; ++fd) {
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
       fprintf(stderr, "puma-worker is started by puma-shim, not by hand (descriptor %d is missing)\n", fd);
@@ -33,10 +33,10 @@ int main() {
     }
   }
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);   // a line that was written survives the process
+  setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a line that was written survives the process
   auto worker = puma::process::WorkerProcess::Create(
-      {puma::UniqueFd(puma::shim::kWorkerSocket), puma::UniqueFd(puma::shim::kWorkerHostSegment), puma::UniqueFd(puma::shim::kWorkerDoorbell),
-       puma::UniqueFd(puma::shim::kWorkerStdout), puma::UniqueFd(puma::shim::kWorkerStderr)});
+      {puma::UniqueFd(puma::shim::kWorkerSocket), puma::UniqueFd(puma::shim::kWorkerHostSegment),
+       puma::UniqueFd(puma::shim::kWorkerDoorbell), puma::UniqueFd(puma::shim::kWorkerStdout), puma::UniqueFd(puma::shim::kWorkerStderr)});
   if (!worker.ok()) {
     fprintf(stderr, "puma-worker: %s\n", worker.status().ToString().c_str());
     return 1;
@@ -45,5 +45,5 @@ int main() {
   on_exit(OnExit, nullptr);
   const int code = the_worker->Serve();
   the_worker->Flush();
-  _exit(code);   // threads of user code may still run: no destructors under them
+  _exit(code);  // threads of user code may still run: no destructors under them
 }

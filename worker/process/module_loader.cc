@@ -1,14 +1,13 @@
 #include "worker/process/module_loader.h"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "worker/runnable/door.h"
 #include "worker/runnable/runnable_core.h"
@@ -30,8 +29,8 @@ absl::StatusOr<std::unique_ptr<Module>> Open(const std::string& path, const std:
         fmt::format("module \"{0}\": {1} has no PUMA_MODULE({0}): its name must be the module's and the file's", name, path));
   }
   if (*abi != kModuleAbi) {
-    return absl::FailedPreconditionError(
-        fmt::format("module \"{}\": {} was built for version {} of the SDK, this worker has {}: build it anew", name, path, *abi, kModuleAbi));
+    return absl::FailedPreconditionError(fmt::format(
+        "module \"{}\": {} was built for version {} of the SDK, this worker has {}: build it anew", name, path, *abi, kModuleAbi));
   }
   auto module = std::make_unique<Module>();
   list(*module);

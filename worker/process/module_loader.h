@@ -1,11 +1,11 @@
 #ifndef PUMA_WORKER_PROCESS_MODULE_LOADER_H_
 #define PUMA_WORKER_PROCESS_MODULE_LOADER_H_
 // Loads modules. Each once; they are never closed, since runnables, types of exceptions and thread-locals may outlive their task.
+#include <puma/module.h>
+
 #include <map>
 #include <memory>
 #include <string>
-
-#include <puma/module.h>
 
 #include "absl/status/statusor.h"
 #include "worker/platform/mutex.h"

@@ -20,7 +20,7 @@ namespace puma::process {
 
 struct ShimMessage {
   shim::Type type{};
-  std::vector<std::byte> body;       // without the header
+  std::vector<std::byte> body;  // without the header
   std::vector<UniqueFd> fds;
 
   // The body's fixed part; nothing if it is too short. The rest is `tail` bytes on.

@@ -1,14 +1,13 @@
 #include "worker/process/worker_process.h"
 
+#include <fmt/format.h>
 #include <poll.h>
+#include <puma/log.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
-
-#include <fmt/format.h>
-#include <puma/log.h>
 
 #include "worker/control/failure.h"
 #include "worker/logging/crash_handler.h"
@@ -28,14 +27,17 @@ absl::Status ErrorFromText(std::string_view text) {
 
 }  // namespace
 
-// ---- making ------------------------------------------------------------------------------------------------------------------------------
+// ---- making
+// ------------------------------------------------------------------------------------------------------------------------------
 
 WorkerProcess::WorkerProcess(WorkerDescriptors& descriptors, std::unique_ptr<control::WorkerControl> control)
     : control_(std::move(control)),
       link_(std::move(descriptors.socket)),
       sink_(*control_),
       capture_(std::move(descriptors.standard_output), std::move(descriptors.standard_error),
-               [this](logging::Stream stream, std::string_view line) { sink_.WriteLine(stream, output_owner_.load(std::memory_order_relaxed), line); }),
+               [this](logging::Stream stream, std::string_view line) {
+                 sink_.WriteLine(stream, output_owner_.load(std::memory_order_relaxed), line);
+               }),
       ended_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       tasks_(control_->header().slots) {}
 
@@ -78,7 +80,8 @@ void WorkerProcess::Flush() {
   capture_.Stop();
 }
 
-// ---- serving -----------------------------------------------------------------------------------------------------------------------------
+// ---- serving
+// -----------------------------------------------------------------------------------------------------------------------------
 
 int WorkerProcess::Serve() {
   logging::AlternateStack stack;
@@ -112,13 +115,14 @@ void WorkerProcess::Receive() {
     case shim::Type::kGateDown:
       return GateDown(*message);
     default:
-      return;   // of a newer shim
+      return;  // of a newer shim
   }
 }
 
 WorkerProcess::Task* WorkerProcess::Find(uint32_t slot) { return slot < tasks_.size() ? tasks_[slot].get() : nullptr; }
 
-// ---- starting ----------------------------------------------------------------------------------------------------------------------------
+// ---- starting
+// ----------------------------------------------------------------------------------------------------------------------------
 
 void WorkerProcess::StartTask(ShimMessage message) {
   const auto start = message.As<shim::StartTask>();
@@ -131,7 +135,7 @@ void WorkerProcess::StartTask(ShimMessage message) {
 absl::Status WorkerProcess::EnterSlot(const shim::StartTask& start, control::StartSpec spec) {
   if (start.slot >= tasks_.size()) return absl::InvalidArgumentError(fmt::format("this worker has no slot {}", start.slot));
   if (Task* living = Find(start.slot)) {
-    if (living->spec.ticket == spec.ticket && living->spec.run == spec.run) return absl::OkStatus();   // told twice
+    if (living->spec.ticket == spec.ticket && living->spec.run == spec.run) return absl::OkStatus();  // told twice
     return absl::FailedPreconditionError(fmt::format("slot {} still holds task \"{}\"", start.slot, living->spec.name));
   }
   if (absl::Status s = control_->OpenSlot(start.slot); !s.ok()) return s;
@@ -162,7 +166,7 @@ void WorkerProcess::StartRunner(Task& task) {
   options.published = &words.published;
   options.finished = &words.finished;
   const auto offer = [this, slot](uint64_t id, shim::SegmentKind kind, Segment& segment) {
-    UniqueFd fd = segment.TakeFd();   // closed here once the shim has it
+    UniqueFd fd = segment.TakeFd();  // closed here once the shim has it
     return link_.Send(shim::Type::kOffer, shim::Offer{id, kind, slot}, {}, fd.get());
   };
   runner::RunnerHooks hooks;
@@ -208,7 +212,8 @@ void WorkerProcess::StartDescriber(Task& task) {
   });
 }
 
-// ---- the end -----------------------------------------------------------------------------------------------------------------------------
+// ---- the end
+// -----------------------------------------------------------------------------------------------------------------------------
 
 void WorkerProcess::TaskEnded(Task& task) {
   task.ended.store(true, std::memory_order_release);
@@ -235,7 +240,7 @@ bool WorkerProcess::ReapEnded() {
     if (task->describer.joinable()) task->describer.join();
     if (task->runner != nullptr) {
       const internal::Outcome outcome = task->runner->Join();
-      if (alone) Flush();   // before the end can be seen: its output belongs to the run
+      if (alone) Flush();  // before the end can be seen: its output belongs to the run
       WriteEnd(*task, outcome);
     }
     task = nullptr;
@@ -244,13 +249,14 @@ bool WorkerProcess::ReapEnded() {
   return false;
 }
 
-// ---- wiring ------------------------------------------------------------------------------------------------------------------------------
+// ---- wiring
+// ------------------------------------------------------------------------------------------------------------------------------
 
 void WorkerProcess::Attach(ShimMessage message) {
   const auto attach = message.As<shim::Attach>();
   if (!attach.has_value() || message.fds.empty()) return;
   Task* task = Find(attach->slot);
-  if (task == nullptr || task->runner == nullptr) return;   // it has ended meanwhile
+  if (task == nullptr || task->runner == nullptr) return;  // it has ended meanwhile
   if (attach->kind == shim::SegmentKind::kPage) return AttachPage(*attach, *task, message.TakeFd());
   internal::LaneAttachment lane;
   lane.port = std::string(PortName(attach->port));
@@ -283,7 +289,8 @@ void WorkerProcess::EndLane(const ShimMessage& message) {
   if (!end.has_value()) return;
   Task* task = Find(end->slot);
   if (task == nullptr || task->runner == nullptr) return;
-  task->runner->EndPublisher(std::string(PortName(end->port)), end->publisher, ErrorFromText(message.TextAfter<shim::EndLane>(end->length)));
+  task->runner->EndPublisher(std::string(PortName(end->port)), end->publisher,
+                             ErrorFromText(message.TextAfter<shim::EndLane>(end->length)));
 }
 
 void WorkerProcess::GateDown(const ShimMessage& message) {

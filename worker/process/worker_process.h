@@ -43,7 +43,7 @@ class WorkerProcess {
     control::StartSpec spec;
     std::unique_ptr<runner::ControlCommands> commands;
     std::unique_ptr<runner::TaskRunner> runner;
-    std::thread describer;               // instead of the runner
+    std::thread describer;  // instead of the runner
     std::atomic<bool> ended{false};
   };
 
@@ -60,18 +60,18 @@ class WorkerProcess {
   void EndLane(const ShimMessage& message);
   void GateDown(const ShimMessage& message);
   Task* Find(uint32_t slot);
-  void TaskEnded(Task& task);            // on the task's thread: its last words
-  bool ReapEnded();                      // true: the worker's only task has ended
+  void TaskEnded(Task& task);  // on the task's thread: its last words
+  bool ReapEnded();            // true: the worker's only task has ended
   void WriteEnd(Task& task, const internal::Outcome& outcome);
 
   std::unique_ptr<control::WorkerControl> control_;
   ShimLink link_;
   ControlSink sink_;
   logging::Capture capture_;
-  UniqueFd ended_;                       // eventfd: a task's thread is about to end
+  UniqueFd ended_;  // eventfd: a task's thread is about to end
   ModuleLoader modules_;
-  std::vector<std::unique_ptr<Task>> tasks_;   // by slot
-  std::atomic<uint32_t> output_owner_{0};      // slot + 1 of the task that standard output belongs to
+  std::vector<std::unique_ptr<Task>> tasks_;  // by slot
+  std::atomic<uint32_t> output_owner_{0};     // slot + 1 of the task that standard output belongs to
   bool shim_gone_ = false;
 };
 

@@ -1,7 +1,7 @@
 // A command from outside: its name and JSON arguments against what was declared, the call, its result as JSON.
-#include <utility>
-
 #include <fmt/format.h>
+
+#include <utility>
 
 #include "worker/platform/system.h"
 #include "worker/runnable/door.h"
@@ -44,9 +44,11 @@ absl::StatusOr<std::string> RunnableCore::ServeCommand(const CommandCall& call) 
     names.push_back(declared.name);
     if (declared.name == call.name) command = &declared;
   }
-  if (command == nullptr) return absl::InvalidArgumentError(fmt::format("task \"{}\": {}", options_.name, UnknownName("command", call.name, names)));
+  if (command == nullptr)
+    return absl::InvalidArgumentError(fmt::format("task \"{}\": {}", options_.name, UnknownName("command", call.name, names)));
   if (call.deadline_ns != 0 && MonotonicNanos() >= call.deadline_ns) {
-    return absl::DeadlineExceededError(fmt::format("command \"{}\" was not executed: its deadline had passed before task \"{}\" came to it", call.name, options_.name));
+    return absl::DeadlineExceededError(
+        fmt::format("command \"{}\" was not executed: its deadline had passed before task \"{}\" came to it", call.name, options_.name));
   }
   auto arguments = ArgumentsOf(*command, call.arguments);
   if (!arguments.ok()) return arguments.status();

@@ -9,7 +9,8 @@ namespace {
 using Json = nlohmann::json;
 
 Json Describe(const RunnableCore& core, const std::string& name) {
-  Json type = {{"name", name}, {"parameters", Json::array()}, {"inputs", Json::array()}, {"outputs", Json::array()}, {"commands", Json::array()}};
+  Json type = {
+      {"name", name}, {"parameters", Json::array()}, {"inputs", Json::array()}, {"outputs", Json::array()}, {"commands", Json::array()}};
   for (const ParamDeclaration& p : core.params()) {
     Json param = {{"name", p.name}, {"type", p.type}, {"help", p.help}};
     if (!p.required) param["default"] = Json::parse(p.default_json, nullptr, false);

@@ -1,6 +1,8 @@
 #include "worker/runnable/door.h"
 
 #include <cxxabi.h>
+#include <puma/codec.h>
+#include <puma/status.h>
 
 #include <cstring>
 #include <exception>
@@ -8,9 +10,6 @@
 #include <stdexcept>
 #include <string>
 #include <typeinfo>
-
-#include <puma/codec.h>
-#include <puma/status.h>
 
 #include "worker/runnable/stack.h"
 

@@ -1,12 +1,12 @@
 // puma::Error in two payloads of an absl::Status: the error itself, and the places it has passed, to which hops are put behind. Places
 // are addresses as long as they stay in the process; they get names when somebody reads them.
+#include <fmt/format.h>
+#include <puma/status.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
-
-#include <fmt/format.h>
-#include <puma/status.h>
 
 #include "worker/runnable/stack.h"
 

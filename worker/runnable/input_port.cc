@@ -20,13 +20,13 @@ absl::Status ErrorFromText(const std::string& text) {
 }  // namespace
 
 struct InputPort::Lane {
-  std::unique_ptr<LaneReader> reader;   // null: quarantined
-  bool complete = false;                // its completion was seen
+  std::unique_ptr<LaneReader> reader;  // null: quarantined
+  bool complete = false;               // its completion was seen
   absl::Status error;
-  std::optional<RingItem> item;         // what Peek found
-  uint64_t missed = 0;                  // before item
-  std::string copy;                     // lossy: item's bytes
-  std::vector<std::byte> aligned;       // the same, where a type needs more than a string's alignment
+  std::optional<RingItem> item;    // what Peek found
+  uint64_t missed = 0;             // before item
+  std::string copy;                // lossy: item's bytes
+  std::vector<std::byte> aligned;  // the same, where a type needs more than a string's alignment
 };
 
 struct InputPort::Epoch {
@@ -36,8 +36,8 @@ struct InputPort::Epoch {
 
 struct InputPort::Publisher {
   uint64_t uid = 0;
-  std::list<Epoch> epochs;              // the oldest first
-  bool ended = false;                   // the host says: no epoch will follow
+  std::list<Epoch> epochs;  // the oldest first
+  bool ended = false;       // the host says: no epoch will follow
   absl::Status end_error;
   bool done = false;
   absl::Status error;
@@ -66,15 +66,15 @@ absl::Status InputPort::Attach(LaneAttachment lane, PageSlot& slot) {
   auto at = std::find_if(publisher.epochs.begin(), publisher.epochs.end(), [&](const Epoch& e) { return e.number >= lane.epoch; });
   if (at == publisher.epochs.end() || at->number != lane.epoch) {
     at = publisher.epochs.insert(at, Epoch{lane.epoch, {}});
-    publisher.done = false;   // it has begun anew, before the input was complete
+    publisher.done = false;  // it has begun anew, before the input was complete
     publisher.ended = false;
   }
   for (auto& known : at->lanes) {
-    if (known->reader != nullptr && known->reader->ring().constants().lane_id == lane.lane) return absl::OkStatus();   // told twice
+    if (known->reader != nullptr && known->reader->ring().constants().lane_id == lane.lane) return absl::OkStatus();  // told twice
   }
   at->lanes.push_back(std::make_unique<Lane>());
   const uint64_t tag = slot.tag.load(std::memory_order_relaxed);
-  if (tag != 0 && tag != lane.lane) slot.tag.store(0, std::memory_order_release);   // the host gives a drained lane's slot to another
+  if (tag != 0 && tag != lane.lane) slot.tag.store(0, std::memory_order_release);  // the host gives a drained lane's slot to another
   auto reader = LaneReader::Open(std::move(lane.fd), slot, lane.start);
   if (!reader.ok()) return reader.status();
   at->lanes.back()->reader = *std::move(reader);
@@ -98,7 +98,7 @@ bool InputPort::Peek(Lane& lane, const Logger& log) {
     if (gap.has_value()) lane.missed += gap->last - gap->first + 1;
     if (!found.ok() || !found->has_value() || !wiring_.latest || (*found)->kind == MessageKind::kComplete) break;
     if (lane.reader->ring().tail() - lane.reader->next() <= 1) break;
-    lane.reader->Finish();   // latest: only the newest counts
+    lane.reader->Finish();  // latest: only the newest counts
     ++lane.missed;
   } while (true);
   if (!found.ok()) {
@@ -174,7 +174,7 @@ std::optional<Received> InputPort::Next(const Logger& log) {
   for (size_t i = 0; i < publishers_.size(); ++i) {
     Publisher& publisher = *publishers_[turn_ % publishers_.size()];
     Lane* lane = NextOf(publisher, log);
-    if (lane == nullptr && publisher.done && !publisher.error.ok()) break;   // one error completes the input at once
+    if (lane == nullptr && publisher.done && !publisher.error.ok()) break;  // one error completes the input at once
     if (lane == nullptr) {
       ++turn_;
       continue;

@@ -2,14 +2,14 @@
 #define PUMA_WORKER_RUNNABLE_INPUT_PORT_H_
 // An input of a runnable: its publishers, each a chain of epochs, each epoch a lane or several. It says which message is next and when
 // the input is complete; it calls nobody. Only the runnable's thread uses it.
+#include <puma/runnable.h>
+
 #include <cstdint>
 #include <list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <puma/runnable.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -23,8 +23,8 @@ struct InputWiring {
   std::string buffer;
   bool lossy = false;
   bool latest = false;
-  std::vector<uint64_t> publishers;   // all declared ones
-  uint32_t lanes_each = 1;            // of one epoch of a publisher
+  std::vector<uint64_t> publishers;  // all declared ones
+  uint32_t lanes_each = 1;           // of one epoch of a publisher
 };
 
 // A lane to be read.
@@ -54,14 +54,14 @@ class InputPort {
   // The next message, of a publisher after the one that the last batch was taken from. Nothing: there is none now. The view is valid until
   // Finish. A lane that turns out to be corrupt is left and logged.
   std::optional<Received> Next(const Logger& log);
-  void NextPublisher();        // a batch is over: another one's turn
-  void Begin();                // the handler of what Next returned is about to run
-  void Finish();               // it has returned: the message is done with
+  void NextPublisher();  // a batch is over: another one's turn
+  void Begin();          // the handler of what Next returned is about to run
+  void Finish();         // it has returned: the message is done with
   void StorePositions();
   void CollectReaders(std::vector<LaneReader*>& out);
-  size_t batch() const { return batch_; }   // messages in a row that don't make a publisher wait for the position
+  size_t batch() const { return batch_; }  // messages in a row that don't make a publisher wait for the position
 
-  bool complete() const { return complete_; }             // all publishers are, or one with an error
+  bool complete() const { return complete_; }  // all publishers are, or one with an error
   const absl::Status& error() const { return error_; }
 
  private:

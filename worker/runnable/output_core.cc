@@ -1,10 +1,10 @@
 #include "worker/runnable/output_core.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <ctime>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "worker/control/failure.h"
 #include "worker/platform/system.h"
@@ -15,7 +15,9 @@ namespace {
 constexpr int64_t kWarnEveryNs = 1'000'000'000;
 constexpr size_t kAlignment = 64;
 
-absl::Status Closed() { return absl::FailedPreconditionError("puma: this output is not in use: it exists only while its runnable executes"); }
+absl::Status Closed() {
+  return absl::FailedPreconditionError("puma: this output is not in use: it exists only while its runnable executes");
+}
 
 }  // namespace
 
@@ -141,8 +143,8 @@ absl::StatusOr<MutableBytes> OutputCore::Reserve(size_t bytes, Timeout timeout, 
   reserved_ = false;
   if (lanes_.empty()) return TakeScratch(bytes);
   if (const uint64_t most = lanes_[0]->writer().constants().max_message; bytes > most) {
-    return absl::InvalidArgumentError(fmt::format("output \"{}\": a message of {} bytes; buffer \"{}\" takes {} at most (half of its capacity)",
-                                                  port_, bytes, buffer_, most));
+    return absl::InvalidArgumentError(fmt::format(
+        "output \"{}\": a message of {} bytes; buffer \"{}\" takes {} at most (half of its capacity)", port_, bytes, buffer_, most));
   }
   OutputLane* lane = Choose(bytes);
   if (lane != nullptr) {
@@ -167,7 +169,7 @@ absl::Status OutputCore::Commit() {
   reserved_ = false;
   if (current_ == nullptr) return absl::OkStatus();
   Annotation annotation{};
-  annotation.published_ns = std::max(MonotonicNanos(), last_published_ns_ + 1);   // strictly rising: readers of several lanes merge by it
+  annotation.published_ns = std::max(MonotonicNanos(), last_published_ns_ + 1);  // strictly rising: readers of several lanes merge by it
   last_published_ns_ = annotation.published_ns;
   uint16_t flags = 0;
   if (context_->cause_lane != 0 && context_->OnOwnThread()) {

@@ -1,14 +1,14 @@
 #ifndef PUMA_WORKER_RUNNABLE_OUTPUT_CORE_H_
 #define PUMA_WORKER_RUNNABLE_OUTPUT_CORE_H_
 // An output of a runnable: its lanes, and what to do when they are full.
+#include <puma/buffer.h>
+
 #include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <puma/buffer.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,15 +21,15 @@
 namespace puma::internal {
 
 enum class FullPolicy { kBlock, kError, kWarn, kIgnore, kOverwrite };
-absl::StatusOr<FullPolicy> FullPolicyOf(std::string_view on_full);   // the spec's word; "" is block
+absl::StatusOr<FullPolicy> FullPolicyOf(std::string_view on_full);  // the spec's word; "" is block
 
 struct LaneOptions {
   uint64_t lane = 1;
   uint32_t epoch = 1;
   uint64_t capacity = 64;
-  uint64_t payload_bytes = 0;              // 0: 16 MiB
+  uint64_t payload_bytes = 0;  // 0: 16 MiB
   bool lossy = false;
-  std::vector<uint64_t> subscriptions;     // gate from the beginning
+  std::vector<uint64_t> subscriptions;  // gate from the beginning
 };
 
 // One lane: its segment, its writer, and the pages of those who read it. The publisher's thread writes; the control thread changes gates.
@@ -42,7 +42,7 @@ class OutputLane {
   RingWriter& writer() { return *writer_; }
   Segment& segment() { return segment_; }
   uint64_t id() const { return writer_->constants().lane_id; }
-  bool living() const { return living_.load(std::memory_order_acquire); }   // no reader is known to be down
+  bool living() const { return living_.load(std::memory_order_acquire); }  // no reader is known to be down
 
  private:
   OutputLane(Segment segment, std::unique_ptr<RingWriter> writer, uint64_t base);
@@ -64,10 +64,10 @@ class OutputCore {
   // Wiring, by the runner, before Open.
   void Connect(std::string buffer, FullPolicy policy, std::vector<std::unique_ptr<OutputLane>> lanes);
   bool connected() const { return connected_; }
-  OutputLane* FindLane(uint64_t lane);     // null: not ours
+  OutputLane* FindLane(uint64_t lane);  // null: not ours
   std::vector<std::unique_ptr<OutputLane>>& lanes() { return lanes_; }
   void Open() { open_.store(true, std::memory_order_release); }
-  void Close();                            // leaves without completing
+  void Close();  // leaves without completing
   // Some gate has changed: a publisher that waits looks again.
   void GatesChanged();
 
@@ -95,10 +95,10 @@ class OutputCore {
   std::vector<std::unique_ptr<OutputLane>> lanes_;
   std::atomic<bool> open_{false}, completed_{false};
   std::atomic<uint32_t> gates_version_{0};
-  OutputLane* current_ = nullptr;          // where the reserved message goes; null: nowhere
+  OutputLane* current_ = nullptr;  // where the reserved message goes; null: nowhere
   bool reserved_ = false;
   size_t reserved_bytes_ = 0;
-  size_t turn_ = 0;                        // round robin among equals
+  size_t turn_ = 0;  // round robin among equals
   int64_t last_published_ns_ = 0;
   int64_t last_warning_ns_ = 0;
   uint64_t dropped_ = 0;

@@ -1,7 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "worker/runnable/output_core.h"
 
@@ -9,7 +9,7 @@ namespace puma::internal {
 namespace {
 
 constexpr uint64_t kDefaultPayload = 16 << 20;
-constexpr size_t kReserveBytes = 1 << 20;   // allocated before it is handed out; the rest when it is touched
+constexpr size_t kReserveBytes = 1 << 20;  // allocated before it is handed out; the rest when it is touched
 
 RingOptions RingOptionsOf(const LaneOptions& options, const TypeInfo& type) {
   RingOptions ring;
@@ -20,7 +20,7 @@ RingOptions RingOptionsOf(const LaneOptions& options, const TypeInfo& type) {
   ring.annotated = true;
   if (type.fixed_size != 0) {
     ring.layout = RingLayout::kFixedStride;
-    ring.stride = (type.fixed_size + 7) / 8 * 8;   // keeps the alignment: a size is a multiple of it
+    ring.stride = (type.fixed_size + 7) / 8 * 8;  // keeps the alignment: a size is a multiple of it
     ring.max_message = type.fixed_size;
   } else {
     ring.layout = RingLayout::kDescriptors;
@@ -71,9 +71,9 @@ absl::StatusOr<uint64_t> OutputLane::SetGate(uint64_t subscription, UniqueFd pag
   gate.position = &view->slot(page_slot).position;
   gate.tag = &view->slot(page_slot).tag;
   gate.sleep = &view->header().sleep;
-  gate.floor = base_;   // raised to what the gate before it had reached, or to what is still there
+  gate.floor = base_;  // raised to what the gate before it had reached, or to what is still there
   MutexLock lock(mutex_);
-  const uint64_t start = writer_->SetGate(gate);   // the old page's words are no longer looked at
+  const uint64_t start = writer_->SetGate(gate);  // the old page's words are no longer looked at
   pages_.insert_or_assign(subscription, *std::move(view));
   living_.store(writer_->AllGatesLiving(), std::memory_order_release);
   return start;

@@ -2,13 +2,12 @@
 #define PUMA_WORKER_RUNNABLE_RUN_CONTEXT_H_
 // What ports, commands and loop of one run share.
 #include <pthread.h>
+#include <puma/log.h>
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string_view>
-
-#include <puma/log.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,9 +18,9 @@ namespace puma::internal {
 // A command as it came, and where commands come from. Only the runnable's thread polls.
 struct CommandCall {
   uint64_t id = 0;
-  int64_t deadline_ns = 0;          // CLOCK_MONOTONIC; 0: none
+  int64_t deadline_ns = 0;  // CLOCK_MONOTONIC; 0: none
   std::string_view name;
-  std::string_view arguments;       // a JSON object
+  std::string_view arguments;  // a JSON object
 };
 class CommandSource {
  public:
@@ -29,15 +28,15 @@ class CommandSource {
   // Calls `serve` for each command that is there, in order, and answers with what it returns: the result's JSON or an error. True: behind
   // them stood the request to stop.
   virtual bool Poll(const std::function<absl::StatusOr<std::string>(const CommandCall&)>& serve) = 0;
-  virtual bool Pending() const = 0;            // a command or the stop is there; cheap
-  virtual bool StopAsked() const = 0;          // a look ahead, past commands that wait; any thread
-  virtual const Word32* tail_word() const = 0; // to sleep on, shared; null: the context's kick word is kicked
-  virtual uint32_t tail_seen() const = 0;      // its value when all commands up to now were polled
+  virtual bool Pending() const = 0;             // a command or the stop is there; cheap
+  virtual bool StopAsked() const = 0;           // a look ahead, past commands that wait; any thread
+  virtual const Word32* tail_word() const = 0;  // to sleep on, shared; null: the context's kick word is kicked
+  virtual uint32_t tail_seen() const = 0;       // its value when all commands up to now were polled
 };
 
 // Words that others watch; each has one writer.
 struct Vitals {
-  Word64 busy_since{0};   // CLOCK_MONOTONIC_COARSE ns at which the running handler was entered; 0: asleep
+  Word64 busy_since{0};  // CLOCK_MONOTONIC_COARSE ns at which the running handler was entered; 0: asleep
   Word64 published{0};
   Word64 finished{0};
 };
@@ -49,10 +48,10 @@ struct RunContext {
   bool cause_redelivered = false;
 
   KickWord kick;
-  std::atomic<bool> stop{false};      // asked for within the process
+  std::atomic<bool> stop{false};  // asked for within the process
   std::atomic<CommandSource*> commands{nullptr};
-  std::function<void()> store_positions;   // called on the own thread before it blocks
-  pthread_t thread{};                 // the runnable's own, while it executes
+  std::function<void()> store_positions;  // called on the own thread before it blocks
+  pthread_t thread{};                     // the runnable's own, while it executes
   const Logger* logger = nullptr;
   Word64* busy_since = &own.busy_since;
   Word64* published = &own.published;
@@ -71,7 +70,7 @@ struct RunContext {
   bool OnOwnThread() const { return thread != pthread_t{} && pthread_equal(thread, pthread_self()) != 0; }
 };
 
-int64_t CoarseNanos();   // CLOCK_MONOTONIC, a few milliseconds behind, at a quarter of the price
+int64_t CoarseNanos();  // CLOCK_MONOTONIC, a few milliseconds behind, at a quarter of the price
 
 }  // namespace puma::internal
 #endif  // PUMA_WORKER_RUNNABLE_RUN_CONTEXT_H_

@@ -1,10 +1,10 @@
 // What is declared: parameters, ports, commands, and the mistakes in them.
 #include "worker/runnable/runnable_core.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "worker/logging/record_sink.h"
 #include "worker/platform/system.h"
@@ -36,7 +36,7 @@ std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& n
   for (const std::string& name : names) {
     std::vector<size_t> above(name.size() + 1);
     for (size_t j = 0; j <= name.size(); ++j) above[j] = j;
-    for (size_t i = 1; i <= wrong.size(); ++i) {   // Levenshtein, a swap of neighbours counting as two
+    for (size_t i = 1; i <= wrong.size(); ++i) {  // Levenshtein, a swap of neighbours counting as two
       std::vector<size_t> row(name.size() + 1, i);
       for (size_t j = 1; j <= name.size(); ++j) {
         row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (wrong[i - 1] != name[j - 1])});
@@ -182,7 +182,8 @@ void RunnableCore::Declare(CommandDeclaration declaration) {
   commands_.push_back(std::move(declaration));
 }
 
-absl::StatusOr<Value> RunnableCore::DeclareParam(std::string_view name, std::string type, const Value* default_value, std::string_view help) {
+absl::StatusOr<Value> RunnableCore::DeclareParam(std::string_view name, std::string type, const Value* default_value,
+                                                 std::string_view help) {
   for (const ParamDeclaration& known : params_) {
     if (known.name == name) Mistake(fmt::format("parameter \"{}\" is declared twice", name));
   }
@@ -191,7 +192,8 @@ absl::StatusOr<Value> RunnableCore::DeclareParam(std::string_view name, std::str
   const auto given = options_.params.find(std::string(name));
   if (given == options_.params.end()) {
     if (default_value != nullptr) return *default_value;
-    if (options_.scope != Scope::kDescribe) Mistake(fmt::format("parameter \"{}\" ({}) must be given: {}", name, params_.back().type, help));
+    if (options_.scope != Scope::kDescribe)
+      Mistake(fmt::format("parameter \"{}\" ({}) must be given: {}", name, params_.back().type, help));
     return absl::NotFoundError("not given");
   }
   auto value = Value::FromJson(given->second);
@@ -217,7 +219,6 @@ Runnable* Self(RunnableCore& core) { return core.self(); }
 Scope ScopeOf(const RunnableCore& core) { return core.options().scope; }
 
 RunnableCore* ConstructingCore() { return constructing_core; }
-
 
 }  // namespace internal
 

@@ -2,14 +2,14 @@
 #define PUMA_WORKER_RUNNABLE_RUNNABLE_CORE_H_
 // A runnable object and all that runs it: what it has declared, its ports, its loop, its end. Its own thread constructs, starts, executes
 // and destroys it; other threads may stop it, attach lanes and end publishers meanwhile.
+#include <puma/module.h>
+
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include <puma/module.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,11 +31,11 @@ struct ParamDeclaration {
 struct CoreOptions {
   std::string name;
   Scope scope = Scope::kChild;
-  std::map<std::string, std::string> params;      // name to JSON text
-  std::vector<std::string> inputs, outputs;       // names of the ports that will be connected
+  std::map<std::string, std::string> params;  // name to JSON text
+  std::vector<std::string> inputs, outputs;   // names of the ports that will be connected
   uint64_t max_deliveries = 3;
-  const Word32* log_level = nullptr;              // null: the process's
-  uint32_t slot = 0;                              // names the thread's task in logs and crashes
+  const Word32* log_level = nullptr;  // null: the process's
+  uint32_t slot = 0;                  // names the thread's task in logs and crashes
 };
 
 // How a run ended.
@@ -142,7 +142,7 @@ class RunnableCore {
 
   Ticker ticker_;
   TaskPage* page_ = nullptr;
-  PageHeader own_header_{};   // to sleep with where there is no page
+  PageHeader own_header_{};  // to sleep with where there is no page
   std::vector<LaneReader*> readers_;
   Mutex mail_mutex_;
   std::vector<std::variant<LaneAttachment, PublisherEnd>> mail_ PUMA_GUARDED_BY(mail_mutex_);
@@ -154,8 +154,8 @@ std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& n
 // "unknown KIND "x"; did you mean "y"? There are: a, b"
 std::string UnknownName(std::string_view kind, std::string_view wrong, const std::vector<std::string>& names);
 
-// All types of a module as JSON: {"module","types":[{"name","parameters","inputs","outputs","commands"}]}. INVALID_ARGUMENT: a type can't be
-// constructed; the message says which and why.
+// All types of a module as JSON: {"module","types":[{"name","parameters","inputs","outputs","commands"}]}. INVALID_ARGUMENT: a type can't
+// be constructed; the message says which and why.
 absl::StatusOr<std::string> DescribeModule(const Module& module, std::string_view module_name);
 
 }  // namespace puma::internal

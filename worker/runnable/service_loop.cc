@@ -1,7 +1,7 @@
 // The loop: tick if due, then all commands, then inputs in bounded batches; then sleep until something is there.
-#include <utility>
-
 #include <fmt/format.h>
+
+#include <utility>
 
 #include "worker/logging/record_sink.h"
 #include "worker/platform/system.h"
@@ -75,9 +75,10 @@ absl::Status RunnableCore::TickIfDue() {
 absl::Status RunnableCore::Handle(InputPort& input, const Received& received) {
   const Message& m = received.message;
   if (m.delivery > options_.max_deliveries) {
-    logger_.error("dead letter: input \"{}\", lane {} (publisher {}, epoch {}), message {}: handed out {} times, and each time the run ended in "
-                  "its handler; it is skipped",
-                  input.name(), m.lane, m.publisher, m.epoch, m.sequence, m.delivery - 1);
+    logger_.error(
+        "dead letter: input \"{}\", lane {} (publisher {}, epoch {}), message {}: handed out {} times, and each time the run ended in "
+        "its handler; it is skipped",
+        input.name(), m.lane, m.publisher, m.epoch, m.sequence, m.delivery - 1);
     input.Finish();
     return absl::OkStatus();
   }
@@ -93,7 +94,7 @@ absl::Status RunnableCore::Handle(InputPort& input, const Received& received) {
     logger_.error("input \"{}\", lane {}, message {}: {}; it is skipped", input.name(), m.lane, m.sequence, std::string(status.message()));
     status = absl::OkStatus();
   }
-  if (!status.ok()) return status;   // not finished: the next run gets it again
+  if (!status.ok()) return status;  // not finished: the next run gets it again
   input.Finish();
   context_.finished->fetch_add(1, std::memory_order_relaxed);
   return absl::OkStatus();
@@ -108,7 +109,7 @@ absl::Status RunnableCore::ServeInput(InputPort& input, bool& more) {
     if (!received.has_value()) break;
     if (absl::Status status = Handle(input, *received); !status.ok()) return status;
     const int64_t entered = static_cast<int64_t>(context_.busy_since->load(std::memory_order_relaxed));
-    if (entered != stored_at && stored_at != 0) input.StorePositions();   // slow handlers: their slots are free at once
+    if (entered != stored_at && stored_at != 0) input.StorePositions();  // slow handlers: their slots are free at once
     stored_at = entered;
     const bool others = context_.stop.load(std::memory_order_relaxed) || (commands != nullptr && commands->Pending()) ||
                         has_mail_.load(std::memory_order_relaxed) || (ticker_.ticking() && MonotonicNanos() >= ticker_.next());
@@ -144,7 +145,7 @@ absl::Status RunnableCore::CompleteSubscribers(bool& all) {
     MarkBusy(context_);
     absl::Status status = ThroughDoor([&] { return subscriber.on_complete(absl::OkStatus()); });
     if (status.ok()) continue;
-    subscriber.failed = true;   // it is offered the error once more at the end
+    subscriber.failed = true;  // it is offered the error once more at the end
     return status;
   }
   all = all && any;
@@ -195,7 +196,7 @@ absl::Status RunnableCore::Service() {
 }
 
 bool RunnableCore::PollCommands() {
-  if (polling_ || stop_served_) return !stop_served_;   // a command's own handler asks
+  if (polling_ || stop_served_) return !stop_served_;  // a command's own handler asks
   TakeMail();
   CommandSource* commands = context_.commands.load(std::memory_order_acquire);
   if (commands != nullptr && commands->Pending()) {

@@ -24,7 +24,7 @@ _Unwind_Reason_Code OnFrame(_Unwind_Context* context, void* argument) {
   uintptr_t address = _Unwind_GetIPInfo(context, &before);
   if (address == 0) return _URC_END_OF_STACK;
   if (state->stack->count == RawStack::kMaxFrames) return _URC_END_OF_STACK;
-  state->stack->addresses[state->stack->count++] = address - (before ? 0 : 1);   // within the call, not behind it
+  state->stack->addresses[state->stack->count++] = address - (before ? 0 : 1);  // within the call, not behind it
   return _URC_NO_REASON;
 }
 
@@ -56,7 +56,7 @@ struct Throws {
 };
 
 Throws& TheThrows() {
-  static Throws* const throws = new Throws;   // never destroyed: destructors throw, too
+  static Throws* const throws = new Throws;  // never destroyed: destructors throw, too
   return *throws;
 }
 

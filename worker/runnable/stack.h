@@ -1,6 +1,8 @@
 #ifndef PUMA_WORKER_RUNNABLE_STACK_H_
 #define PUMA_WORKER_RUNNABLE_STACK_H_
 // Stacks as addresses, cheap to take; they get names only at the door where somebody wants to read them. Thread-safe.
+#include <puma/codec.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -8,13 +10,11 @@
 #include <string>
 #include <vector>
 
-#include <puma/codec.h>
-
 namespace puma::internal {
 
 struct RawStack {
   static constexpr size_t kMaxFrames = 48;
-  std::array<uintptr_t, kMaxFrames> addresses;   // of the calls, the innermost first
+  std::array<uintptr_t, kMaxFrames> addresses;  // of the calls, the innermost first
   size_t count = 0;
   std::span<const uintptr_t> view() const { return {addresses.data(), count}; }
 };

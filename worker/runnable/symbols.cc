@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <puma/codec.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,8 +12,6 @@
 #include <cstring>
 #include <memory>
 #include <string_view>
-
-#include <puma/codec.h>
 
 #include "worker/platform/unique_fd.h"
 #include "worker/runnable/stack.h"

@@ -1,8 +1,7 @@
+#include <fmt/format.h>
 #include <puma/value.h>
 
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "absl/strings/escaping.h"
 #include "nlohmann/json.hpp"
@@ -125,7 +124,7 @@ absl::StatusOr<bool> Value::AsBool() const {
 absl::StatusOr<int64_t> Value::AsInt(int64_t min, int64_t max) const {
   int64_t v = int_;
   if (kind_ == Kind::kDouble && std::trunc(double_) == double_ && std::abs(double_) < 9.0e18) {
-    v = static_cast<int64_t>(double_);   // other ends know one kind of number only
+    v = static_cast<int64_t>(double_);  // other ends know one kind of number only
   } else if (kind_ != Kind::kInt) {
     return Expected("int");
   }

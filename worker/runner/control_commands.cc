@@ -1,10 +1,10 @@
 #include "worker/runner/control_commands.h"
 
-#include <cstring>
-#include <utility>
-
 #include <puma/log.h>
 #include <puma/status.h>
+
+#include <cstring>
+#include <utility>
 
 #include "worker/control/failure.h"
 
@@ -22,13 +22,13 @@ bool ControlCommands::Poll(const std::function<absl::StatusOr<std::string>(const
       break;
     }
     if (!item->has_value()) break;
-    if ((*item)->kind == MessageKind::kComplete) {   // not passed: it is there for whoever looks again
+    if ((*item)->kind == MessageKind::kComplete) {  // not passed: it is there for whoever looks again
       stop_ = true;
       break;
     }
     const std::string copy(reinterpret_cast<const char*>((*item)->bytes.data()), (*item)->bytes.size());
     ++position_;
-    control_.command_position(slot_).store(position_, std::memory_order_release);   // its place is free; it is executed at most once
+    control_.command_position(slot_).store(position_, std::memory_order_release);  // its place is free; it is executed at most once
     Serve(std::as_bytes(std::span(copy)), serve);
   }
   return stop_;

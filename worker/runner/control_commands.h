@@ -13,7 +13,7 @@ namespace puma::runner {
 
 class ControlCommands : public internal::CommandSource {
  public:
-  static constexpr size_t kKept = 256;        // answers
+  static constexpr size_t kKept = 256;  // answers
   static constexpr size_t kKeptBytes = 4 << 20;
   // The slot was opened for this task (WorkerControl::OpenSlot). `control` must outlive it.
   ControlCommands(control::WorkerControl& control, uint32_t slot);

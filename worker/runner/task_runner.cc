@@ -1,11 +1,11 @@
 #include "worker/runner/task_runner.h"
 
+#include <fmt/format.h>
+#include <puma/log.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
-
-#include <fmt/format.h>
-#include <puma/log.h>
 
 #include "worker/logging/crash_handler.h"
 #include "worker/logging/record_sink.h"
@@ -26,7 +26,8 @@ TaskRunner::~TaskRunner() {
 
 absl::Status TaskRunner::Start() {
   if (started_) return absl::FailedPreconditionError(fmt::format("task \"{}\" has been started already", spec_.name));
-  if (int error = pthread_create(&thread_, nullptr, ThreadMain, this); error != 0) return ErrnoStatus(error, "a thread for task " + spec_.name);
+  if (int error = pthread_create(&thread_, nullptr, ThreadMain, this); error != 0)
+    return ErrnoStatus(error, "a thread for task " + spec_.name);
   started_ = true;
   return absl::OkStatus();
 }
@@ -43,12 +44,13 @@ void TaskRunner::Stop() {
   if (core_ != nullptr) core_->Stop();
 }
 
-// ---- from the control thread -------------------------------------------------------------------------------------------------------------
+// ---- from the control thread
+// -------------------------------------------------------------------------------------------------------------
 
 void TaskRunner::Attach(internal::LaneAttachment lane) {
   MutexLock lock(mutex_);
   if (core_ != nullptr) return core_->Attach(std::move(lane));
-  auto kept = std::make_shared<internal::LaneAttachment>(std::move(lane));   // std::function copies
+  auto kept = std::make_shared<internal::LaneAttachment>(std::move(lane));  // std::function copies
   pending_.push_back([kept](RunnableCore& core) { core.Attach(std::move(*kept)); });
 }
 
@@ -90,7 +92,8 @@ void TaskRunner::Publish(RunnableCore* core) {
   if (stop_) core->Stop();
 }
 
-// ---- the task's thread -------------------------------------------------------------------------------------------------------------------
+// ---- the task's thread
+// -------------------------------------------------------------------------------------------------------------------
 
 void* TaskRunner::ThreadMain(void* self) {
   auto* runner = static_cast<TaskRunner*>(self);
@@ -170,7 +173,8 @@ absl::StatusOr<TaskPage> TaskRunner::MakePage() const {
 
 absl::Status TaskRunner::ConnectPorts(RunnableCore& core) {
   for (const control::InputSpec& input : spec_.inputs) {
-    core.FindInput(input.port)->Connect({input.buffer, input.lossy, input.latest, input.publishers, std::max<uint32_t>(input.lanes_each, 1)});
+    core.FindInput(input.port)
+        ->Connect({input.buffer, input.lossy, input.latest, input.publishers, std::max<uint32_t>(input.lanes_each, 1)});
   }
   for (const control::OutputSpec& output : spec_.outputs) {
     auto policy = internal::FullPolicyOf(output.on_full);

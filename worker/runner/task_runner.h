@@ -2,13 +2,12 @@
 #define PUMA_WORKER_RUNNER_TASK_RUNNER_H_
 // Runs one task on a thread of its own, from its start spec to its outcome.
 #include <pthread.h>
+#include <puma/module.h>
 
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <puma/module.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,14 +23,14 @@ struct RunnerHooks {
   std::function<absl::StatusOr<Module::Factory>()> load;                  // finds the type
   std::function<absl::Status(uint64_t id, Segment& segment)> offer_page;  // before anybody could attach anything
   std::function<absl::Status(uint64_t id, Segment& segment)> offer_lane;
-  std::function<void()> running;                                          // OnStart has returned
-  std::function<void()> ended;                                            // the thread's last act: Join returns soon
+  std::function<void()> running;  // OnStart has returned
+  std::function<void()> ended;    // the thread's last act: Join returns soon
 };
 
 struct RunnerOptions {
-  internal::CommandSource* commands = nullptr;   // null: none
+  internal::CommandSource* commands = nullptr;  // null: none
   const Word32* log_level = nullptr;
-  Word64* busy_since = nullptr;                  // all three or none
+  Word64* busy_since = nullptr;  // all three or none
   Word64* published = nullptr;
   Word64* finished = nullptr;
 };
@@ -40,11 +39,11 @@ struct RunnerOptions {
 class TaskRunner {
  public:
   TaskRunner(control::StartSpec spec, RunnerHooks hooks, RunnerOptions options);
-  ~TaskRunner();   // stops and joins
+  ~TaskRunner();  // stops and joins
 
-  absl::Status Start();             // once
-  void Stop();                      // asked for; also before the start and after the end
-  internal::Outcome Join();         // waits for the end. Once
+  absl::Status Start();      // once
+  void Stop();               // asked for; also before the start and after the end
+  internal::Outcome Join();  // waits for the end. Once
 
   // A lane to read; kept until the runnable is there to take it.
   void Attach(internal::LaneAttachment lane);
@@ -75,8 +74,8 @@ class TaskRunner {
 
   Mutex mutex_;
   bool stop_ PUMA_GUARDED_BY(mutex_) = false;
-  internal::RunnableCore* core_ PUMA_GUARDED_BY(mutex_) = nullptr;   // while it can be reached
-  std::vector<std::function<void(internal::RunnableCore&)>> pending_ PUMA_GUARDED_BY(mutex_);   // for the core that is to come
+  internal::RunnableCore* core_ PUMA_GUARDED_BY(mutex_) = nullptr;                             // while it can be reached
+  std::vector<std::function<void(internal::RunnableCore&)>> pending_ PUMA_GUARDED_BY(mutex_);  // for the core that is to come
 };
 
 }  // namespace puma::runner

@@ -133,7 +133,7 @@ struct Message {
   uint64_t publisher = 0;    // uid of the task that published it
   uint64_t delivery = 1;     // how often it was handed to this subscription, this time included
   bool redelivered = false;  // delivery > 1, or it was made while its cause was handled for a second time: it may be a duplicate
-  uint64_t missed = 0;           // lossy buffers: how many messages were overwritten before this one
+  uint64_t missed = 0;       // lossy buffers: how many messages were overwritten before this one
   int64_t published_ns = 0;  // PrecisionTimestamp's clock
   uint64_t cause_lane = 0, cause_number = 0;  // the message in whose handler it was published; lane 0: none
   uint32_t cause_epoch = 0;
