@@ -43,19 +43,28 @@ absl::Status ContactSheet::OnStart() {
   if (cell_width_ < 8 || cell_width_ > 2000) return puma::InvalidArgument("cell_width is 8..2000");
   if (summary_path_.empty()) summary_path_ = picture_path_ + ".json";
   canvas_.emplace(columns_, rows_, cell_width_, cell_width_ * 5 / 8);
-  PUMA_RETURN_IF_ERROR(SetTickInterval(absl::Seconds(1)));
-  PUMA_RETURN_IF_ERROR(Write(false));  // a path that can't be written is told now, not after the work
+  PUMA_RETURN_IF_ERROR(SetTickInterval(absl::Milliseconds(200)));
+  PUMA_RETURN_IF_ERROR(WritePicture());
+  PUMA_RETURN_IF_ERROR(WriteSummary(false));  // a path that can't be written is told now, not after the work
   return ResumeTicks();
 }
 
 absl::Status ContactSheet::Execute() {
   absl::Status served = Service();
-  absl::Status written = Write(served.ok());
+  absl::Status written = WritePicture();
+  if (written.ok()) written = WriteSummary(served.ok());
   if (written.ok()) log().info("{} distinct frames; picture {}, summary {}", tally_.distinct(), picture_path_, summary_path_);
   return served.ok() ? written : served;
 }
 
-absl::Status ContactSheet::OnTick(puma::Timestamp) { return changed_ ? Write(false) : absl::OkStatus(); }
+absl::Status ContactSheet::OnTick(puma::Timestamp now) {
+  if (!changed_) return absl::OkStatus();
+  if (now >= next_picture_) {
+    PUMA_RETURN_IF_ERROR(WritePicture());
+    next_picture_ = now + absl::Seconds(2);
+  }
+  return WriteSummary(false);
+}
 
 absl::Status ContactSheet::OnEdges(const Edges& edges, const puma::Message& message) {
   EdgesHeader header = edges.header();
@@ -69,8 +78,9 @@ absl::Status ContactSheet::OnEdges(const Edges& edges, const puma::Message& mess
   return absl::OkStatus();
 }
 
-absl::Status ContactSheet::Write(bool complete) {
-  PUMA_RETURN_IF_ERROR(WritePng(picture_path_, canvas_->width(), canvas_->height(), canvas_->rgb()));
+absl::Status ContactSheet::WritePicture() { return WritePng(picture_path_, canvas_->width(), canvas_->height(), canvas_->rgb()); }
+
+absl::Status ContactSheet::WriteSummary(bool complete) {
   PUMA_RETURN_IF_ERROR(WriteText(summary_path_, tally_.AsJson(complete, picture_path_)));
   changed_ = false;
   return absl::OkStatus();

@@ -24,7 +24,8 @@ class ContactSheet : public puma::Runnable {
   absl::Status Execute() override;                    // as ever, and writes the files at the end
   absl::Status OnTick(puma::Timestamp now) override;  // writes them as they are by now
   absl::Status OnEdges(const Edges& edges, const puma::Message& message);
-  absl::Status Write(bool complete);
+  absl::Status WritePicture();
+  absl::Status WriteSummary(bool complete);
   // The cell of a frame; nothing for one that has none. The cells are spread over all frames that are expected.
   std::optional<int> CellOf(const ImageHeader& header) const;
   Colour ColourOf(std::string_view publisher);
@@ -37,6 +38,7 @@ class ContactSheet : public puma::Runnable {
   SharedMemory shared_;
   std::map<std::string, Colour, std::less<>> colours_;
   bool changed_ = false;
+  puma::Timestamp next_picture_;
 };
 
 }  // namespace edges
