@@ -72,8 +72,9 @@ struct TaskRec {
   control::SlotState seen = control::SlotState::kFree;
   uint64_t page = 0;                        // offered page of the newest run that offered one; 0: none
   std::map<uint64_t, uint32_t> page_slots;  // lane to slot, of the present run's page
-  std::set<uint64_t> connected;             // lanes handed to the present run
-  bool rejoins = false;                     // its start numbers come from the publishers (Attached)
+  std::set<uint64_t> paged;                 // lanes whose publishers have got its page
+  std::set<uint64_t> connected;             // lanes that it has got
+  bool rejoins = false;                     // its gates were away: what its old page says of living lanes no longer counts
   std::map<std::string, PortCount> counts;  // by "in PORT", "out PORT"
 };
 

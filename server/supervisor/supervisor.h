@@ -100,6 +100,7 @@ class Supervisor : public Engine {
   bool IsThread(const TaskRec& task) const { return task.spec.placement() == v1::PLACEMENT_THREAD; }
 
   // ---- supervisor_wire.cc
+  bool PageIsHere(const TaskRec& reader) const;
   void ConnectReader(TaskRec& reader);
   void ConnectLane(LaneRec& lane);
   void Connect(TaskRec& reader, LaneRec& lane, const std::string& port);

@@ -369,7 +369,7 @@ void Supervisor::ChangeTask(PipelineRec& pipeline, TaskRec& task, v1::PlannedCha
   task.spec = pipeline.spec.tasks().at(task.row.base);
   task.policy = PolicyOf(task.spec);
   if (action == v1::PlannedChange::ACTION_UPDATE) task.row.generation = pipeline.row.generation;
-  task.lanes_ended = task.gates_removed = false;
+  task.lanes_ended = false;
   Feed(task, Event::Kind::kSpecChanged, [](Event& event) { event.run = 0; });
   PutTask(task);
   Show(task);

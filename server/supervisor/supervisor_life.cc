@@ -302,7 +302,6 @@ void Supervisor::StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const 
   const int fd = memfd->get();
   shim_->Send(shim::Type::kStartTask, start, std::as_bytes(std::span(launch.grants)), std::span(&fd, 1));
   task.start_sent = true;
-  TellEndedPublishers(task);
 }
 
 // ---- ending --------------------------------------------------------------------------------------------------------------------------
@@ -342,7 +341,11 @@ void Supervisor::RunIsOver(TaskRec& task) {
   task.worker = 0;
   task.start_sent = false;
   task.connected.clear();
+  task.paged.clear();
   collect_ = true;
+  for (auto& [id, lane] : model_.lanes) {  // who waited for an answer of this run gets the lane as it is
+    if (lane->publisher == uid) ConnectLane(*lane);
+  }
   Feed(task, Event::Kind::kTreeEmpty, [&](Event& event) { event.run = task.life.run; });
   if (model_.task(uid) == nullptr) return;  // it was deleted
   if (Terminal(task.life.state)) task.gates_removed = true;

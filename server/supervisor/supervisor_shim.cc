@@ -227,7 +227,6 @@ void Supervisor::Settle() {
       if (tag != 0 && model_.lanes.contains(tag)) task->page_slots[tag] = slot;
     }
     ConnectReader(*task);
-    TellEndedPublishers(*task);
   }
 }
 
@@ -272,6 +271,7 @@ void Supervisor::OnPage(const shim::SegmentItem& item, UniqueFd fd) {
   model_.pages[item.segment] = std::move(page);
   if (!newer) return;
   task->page = item.segment;
+  if (item.task_run == static_cast<uint64_t>(task->life.run)) task->rejoins = false;  // from here on its own page says where it stands
   collect_ = true;
   if (serving_) ConnectReader(*task);
 }
@@ -292,6 +292,8 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
   (void)lane->segment.TakeFd();
   lane->ring = *std::move(ring);
   LaneRec& added = *lane;
+  const TaskRec* publisher = model_.task(added.publisher);
+  added.ended = publisher == nullptr || publisher->worker == 0 || added.epoch != static_cast<uint32_t>(publisher->life.run);
   model_.lanes[added.id] = std::move(lane);
   if (!adopted) ConnectLane(added);
 }

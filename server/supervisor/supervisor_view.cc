@@ -16,14 +16,10 @@ void SetTime(int64_t unix_ns, google::protobuf::Timestamp* out) {
   out->set_nanos(static_cast<int32_t>(unix_ns % 1'000'000'000));
 }
 
-uint64_t Published(const LaneRec& lane) { return lane.ring.tail() - lane.ring.constants().base; }
 bool Complete(const LaneRec& lane) { return lane.ring.header().closed.load(std::memory_order_acquire) != 0; }
 
-// Messages only: the completion is none.
-uint64_t Messages(const LaneRec& lane, uint64_t until) {
-  const uint64_t count = until - lane.ring.constants().base;
-  return Complete(lane) && count == Published(lane) ? count - 1 : count;
-}
+// Messages below `until`.
+uint64_t Messages(const LaneRec& lane, uint64_t until) { return std::min(until, EndOfMessages(lane)) - lane.ring.constants().base; }
 }  // namespace
 
 void Supervisor::Show(TaskRec& task) { feed_.Put(View(task)); }

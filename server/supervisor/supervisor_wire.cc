@@ -17,28 +17,28 @@ bool Gone(v1::TaskState state) { return state == v1::TASK_STATE_SUCCEEDED || sta
 
 void Supervisor::ConnectReader(TaskRec& reader) {
   for (const InputLane& input : LanesReadBy(model_, reader)) Connect(reader, *input.lane, input.port);
+  TellEndedPublishers(reader);
 }
 
 void Supervisor::ConnectLane(LaneRec& lane) {
   for (const Port& reader : ReadersOfLane(model_, lane)) Connect(*reader.task, lane, reader.port);
 }
 
-// Idempotent; a worker ignores what it has already.
-void Supervisor::Connect(TaskRec& reader, LaneRec& lane, const std::string& port) {
+bool Supervisor::PageIsHere(const TaskRec& reader) const {
   auto page = model_.pages.find(reader.page);
-  const bool page_is_here = page != model_.pages.end() && page->second->task_run == static_cast<uint64_t>(reader.life.run);
-  if (!page_is_here || !reader.start_sent || settle_at_ != 0 || reader.connected.contains(lane.id)) return;
-  const PipelineRec& pipeline = *model_.pipeline(reader.row.pipeline);
-  if (Lossy(pipeline, BufferOfLane(model_, lane))) {
-    if (!PageSlotFor(reader, lane)) return;
-    reader.connected.insert(lane.id);
-    return SendLane(reader, lane, port, lane.ring.tail());
-  }
-  if (reader.rejoins && lane.ended) return;  // what it missed while it was out is gone
+  return page != model_.pages.end() && page->second->task_run == static_cast<uint64_t>(reader.life.run);
+}
+
+// A page goes to the lane's publisher, the lane to its reader. Where the reader has never been in the lane, only the publisher's process
+// can say from which number on it may read: the lane follows when that has answered (OnAttached). Idempotent; workers ignore what they
+// have already.
+void Supervisor::Connect(TaskRec& reader, LaneRec& lane, const std::string& port) {
+  if (!PageIsHere(reader) || !reader.start_sent || settle_at_ != 0 || reader.connected.contains(lane.id)) return;
+  const bool resumed = reader.page_slots.contains(lane.id) && !reader.paged.contains(lane.id);
   if (!PageSlotFor(reader, lane)) return;
-  reader.connected.insert(lane.id);
-  if (!lane.ended) SendPage(reader, lane);
-  if (!reader.rejoins) SendLane(reader, lane, port, lane.ring.constants().base);  // else Attached brings the number
+  const bool lossy = Lossy(*model_.pipeline(reader.row.pipeline), BufferOfLane(model_, lane));
+  if (!lossy && !lane.ended && reader.paged.insert(lane.id).second) SendPage(reader, lane);
+  if (lossy || lane.ended || resumed) SendLane(reader, lane, port, std::max(lane.ring.released(), lane.ring.constants().base));
 }
 
 std::optional<uint32_t> Supervisor::PageSlotFor(TaskRec& reader, const LaneRec& lane) {
@@ -58,6 +58,7 @@ std::optional<uint32_t> Supervisor::PageSlotFor(TaskRec& reader, const LaneRec& 
 void Supervisor::SendLane(TaskRec& reader, LaneRec& lane, const std::string& port, uint64_t start) {
   WorkerRec* worker = model_.worker(reader.worker);
   if (worker == nullptr) return;
+  reader.connected.insert(lane.id);
   shim::Attach attach{};
   attach.to = worker->id;
   attach.segment = attach.lane = lane.id;
@@ -123,7 +124,10 @@ void Supervisor::TellEndedPublishers(TaskRec& reader) {
 
 void Supervisor::SendEndLane(TaskRec& reader, const std::string& port, TaskRec& publisher) {
   WorkerRec* worker = model_.worker(reader.worker);
-  if (worker == nullptr || !reader.start_sent) return;
+  if (worker == nullptr || !reader.start_sent || !PageIsHere(reader) || settle_at_ != 0) return;  // ConnectReader comes back to it
+  for (const InputLane& input : LanesReadBy(model_, reader)) {                                    // what it published comes first
+    if (input.lane->publisher == publisher.row.uid) Connect(reader, *input.lane, input.port);
+  }
   std::string error;
   if (publisher.life.state == v1::TASK_STATE_FAILED) error = absl::StrCat(publisher.row.name, " failed: ", publisher.life.exit.summary());
   error.resize(std::min<size_t>(error.size(), kErrorBytes));
@@ -136,11 +140,13 @@ void Supervisor::SendEndLane(TaskRec& reader, const std::string& port, TaskRec& 
   shim_->Send(shim::Type::kEndLane, end, std::as_bytes(std::span(error)));
 }
 
-// A publisher answered from where a late subscription may read.
+// A publisher has taken a reader's page as a gate, and says from which number on it keeps messages for it.
 void Supervisor::OnAttached(const shim::Attached& attached) {
   TaskRec* reader = model_.task(attached.subscription);
   auto lane = model_.lanes.find(attached.lane);
-  if (reader == nullptr || lane == model_.lanes.end() || !reader->rejoins || !reader->connected.contains(attached.lane)) return;
+  if (reader == nullptr || lane == model_.lanes.end() || !reader->paged.contains(attached.lane) ||
+      reader->connected.contains(attached.lane))
+    return;
   for (const auto& [port, buffer] : reader->spec.inputs()) {
     if (buffer == BufferOfLane(model_, *lane->second)) SendLane(*reader, *lane->second, port, attached.start);
   }
@@ -151,10 +157,9 @@ bool Supervisor::Drained(const LaneRec& lane) const {
       model_.task(lane.publisher) == nullptr ? nullptr : model_.pipeline(model_.task(lane.publisher)->row.pipeline);
   if (pipeline == nullptr || Lossy(*pipeline, BufferOfLane(model_, lane))) return true;
   for (const Port& reader : ReadersOfLane(model_, lane)) {
-    if (Gone(reader.task->life.state) || reader.task->rejoins) continue;
+    if (Gone(reader.task->life.state)) continue;
     const std::optional<ReadState> state = StateOf(model_, *reader.task, lane);
-    const uint64_t next = state ? state->next : lane.ring.constants().base;
-    if (next != lane.ring.tail()) return false;
+    if (!state || state->next < EndOfMessages(lane)) return false;
   }
   return true;
 }
@@ -201,6 +206,7 @@ void Supervisor::DropSegments(const std::vector<uint64_t>& ids) {
         }
         reader.task->page_slots.erase(id);
         reader.task->connected.erase(id);
+        reader.task->paged.erase(id);
       }
       model_.lanes.erase(lane);
     }

@@ -17,9 +17,7 @@ constexpr int kStageCommand = 0, kStageSignal = 1, kStageKilled = 2, kStageUnkil
 using Kind = Event::Kind;
 using Act = Action::Kind;
 
-std::string Seconds(int64_t ns) {
-  return absl::StrCat(static_cast<double>(ns) / kSecond, " s");
-}
+std::string Seconds(int64_t ns) { return absl::StrCat(static_cast<double>(ns) / kSecond, " s"); }
 
 std::string SignalName(int signal) {
   const char* name = sigabbrev_np(signal);

@@ -94,18 +94,18 @@ control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, Ta
   input.latest = pipeline.spec.buffers().at(buffer).on_full() == v1::ON_FULL_LATEST;
   for (const Port& publisher : PublishersOf(model, pipeline, buffer)) input.publishers.push_back(publisher.task->row.uid);
   input.lanes_each = task.spec.replicas() > 1 ? 1 : LanesEach(model, pipeline, buffer);
-  if (input.lossy || task.rejoins) return input;  // these begin where their lanes stand when they are attached
+  if (input.lossy) return input;  // begins where its lanes stand when they are attached
   for (const InputLane& known : LanesReadBy(model, task)) {
-    if (known.port != port) continue;
+    if (known.port != port || (task.rejoins && !known.lane->ended)) continue;
     const std::optional<ReadState> state = StateOf(model, task, *known.lane);
-    if (!state && task.page_slots.size() >= TaskPage::kSlots) continue;
+    if (!state || task.page_slots.size() >= TaskPage::kSlots) continue;  // new to it: Connect finds out where it may begin
     control::KnownLane lane;
     lane.lane = known.lane->id;
     lane.publisher = known.lane->publisher;
     lane.epoch = known.lane->epoch;
     lane.page_slot = static_cast<uint32_t>(task.page_slots.size());
-    lane.next = state ? state->next : known.lane->ring.constants().base;
-    lane.deliveries = state ? state->deliveries : 0;
+    lane.next = state->next;
+    lane.deliveries = state->deliveries;
     task.page_slots[lane.lane] = lane.page_slot;
     input.lanes.push_back(lane);
   }
@@ -166,6 +166,11 @@ std::vector<InputLane> LanesReadBy(const Model& model, const TaskRec& reader) {
 bool Lossy(const PipelineRec& pipeline, const std::string& buffer) {
   auto it = pipeline.spec.buffers().find(buffer);
   return it != pipeline.spec.buffers().end() && IsLossy(it->second);
+}
+
+uint64_t EndOfMessages(const LaneRec& lane) {
+  const bool complete = lane.ring.header().closed.load(std::memory_order_acquire) != 0;
+  return complete ? lane.ring.header().close_number.load(std::memory_order_relaxed) : lane.ring.tail();
 }
 
 std::optional<ReadState> StateOf(const Model& model, const TaskRec& reader, const LaneRec& lane) {
@@ -237,6 +242,7 @@ Launch PlanLaunch(const Model& model, TaskRec& task, const std::string& module_p
   spec.page = new_id();
   task.page_slots.clear();
   task.connected.clear();
+  task.paged.clear();
   launch.grants.push_back(MakeGrant(spec.page, shim::SegmentKind::kPage, task.slot, 64 << 10, absl::StrCat("page ", task.row.uid)));
   for (const auto& [port, buffer] : task.spec.inputs()) spec.inputs.push_back(PlanInput(model, pipeline, task, port, buffer));
   for (const auto& [port, buffer] : task.spec.outputs())

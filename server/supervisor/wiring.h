@@ -32,6 +32,8 @@ bool Lossy(const PipelineRec& pipeline, const std::string& buffer);
 // The buffer that a lane belongs to; "" when the spec no longer has it.
 std::string BufferOfLane(const Model& model, const LaneRec& lane);
 
+// The number behind a lane's last message; the completion is none.
+uint64_t EndOfMessages(const LaneRec& lane);
 // Where a reader stands in a lane, by its newest page; nothing when it was never connected.
 std::optional<ReadState> StateOf(const Model& model, const TaskRec& reader, const LaneRec& lane);
 

@@ -59,8 +59,8 @@ TEST_F(AdoptionTest, WhatDiesWhileNoHostLooksIsRestartedByTheNextOne) {
   for (const char* task : kTasks) ASSERT_TRUE(WaitForState(task, v1::TASK_STATE_RUNNING)) << task;
   const int relay = static_cast<int>(Task("stream/relay.0").status().pid());
   const int host = static_cast<int>(client().GetHost()->host().pid());
-  kill(host, SIGKILL);
-  kill(relay, SIGKILL);
+  KillProcess(host);
+  KillProcess(relay);
   ASSERT_TRUE(Eventually(
       [&] { return Task("stream/relay.0").status().run() == 2 && Task("stream/relay.0").status().state() == v1::TASK_STATE_RUNNING; }));
   EXPECT_EQ(Task("stream/relay.0").status().last_exit().cause(), v1::EXIT_CAUSE_SIGNAL);

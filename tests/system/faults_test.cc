@@ -51,7 +51,7 @@ tasks:
     const v1::Task victim = Task(victims[random() % 3]);
     if (Task("storm/collector").status().state() == v1::TASK_STATE_SUCCEEDED) break;
     if (victim.status().state() != v1::TASK_STATE_RUNNING || victim.status().pid() == 0) continue;
-    if (kill(static_cast<int>(victim.status().pid()), SIGKILL) == 0) ++kills;
+    if (KillProcess(victim.status().pid())) ++kills;
     absl::SleepFor(absl::Milliseconds(random() % 30));  // where in their work they die is chance
   }
   EXPECT_GT(kills, 0);
@@ -77,7 +77,7 @@ tasks:
         [&] { return Task("anew/counter").status().run() == run && Task("anew/counter").status().state() == v1::TASK_STATE_RUNNING; }));
     const double before = Number("anew/collector", "total");
     ASSERT_TRUE(Eventually([&] { return Number("anew/collector", "total") > before + 20; })) << "run " << run << " is read";
-    kill(static_cast<int>(Task("anew/counter").status().pid()), SIGKILL);
+    KillProcess(Task("anew/counter").status().pid());
   }
   EXPECT_TRUE(WaitForState("anew/collector", v1::TASK_STATE_SUCCEEDED));
   EXPECT_EQ(DistinctIn(path).size(), 2000u);

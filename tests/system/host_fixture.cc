@@ -87,6 +87,8 @@ bool Alive(int pid) {
   return name_end != std::string::npos && name_end + 2 < text.size() && text[name_end + 2] != 'Z';
 }
 
+bool KillProcess(int64_t pid) { return pid > 1 && kill(static_cast<int>(pid), SIGKILL) == 0; }
+
 bool Eventually(const std::function<bool()>& condition) {
   const auto watchdog = std::chrono::steady_clock::now() + std::chrono::minutes(2);
   while (std::chrono::steady_clock::now() < watchdog) {
@@ -154,7 +156,7 @@ int HostTest::KillHost() {
     if (host.ok()) pid = static_cast<int>(host->host().pid());
     return pid != 0;
   }));
-  kill(pid, SIGKILL);
+  EXPECT_TRUE(KillProcess(pid));
   EXPECT_TRUE(Eventually([&] {
     absl::StatusOr<v1::GetHostResponse> host = client_->GetHost();
     return host.ok() && host->host().pid() != 0 && host->host().pid() != pid;

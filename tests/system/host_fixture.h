@@ -21,6 +21,8 @@ struct Ran {
 Ran RunProgram(std::vector<std::string> words, const std::map<std::string, std::string>& environment = {});
 
 bool Alive(int pid);
+// SIGKILL to that process, and only if it can be one: 0 and below would be groups. False: there is none.
+bool KillProcess(int64_t pid);
 // Waits, at most two minutes, until `condition` holds.
 bool Eventually(const std::function<bool()>& condition);
 

@@ -86,7 +86,7 @@ TEST_F(LogsTest, TheLastWordsBeforeSigkillAreDelivered) {
   for (int round = 1; round <= 5; ++round) {
     ASSERT_TRUE(Call("p/s", "say", {{"text", Of(absl::StrCat("last words ", round))}, {"times", Of(1)}}).ok());
     ASSERT_TRUE(Call("p/s", "print", {{"text", Of(absl::StrCat("last print ", round))}}).ok());
-    kill(static_cast<int>(Task("p/s").status().pid()), SIGKILL);
+    KillProcess(Task("p/s").status().pid());
     EXPECT_TRUE(WaitForLine(absl::StrCat("last words ", round, " 0")));
     EXPECT_TRUE(WaitForLine(absl::StrCat("last print ", round, " to stdout")));
     EXPECT_TRUE(WaitForLine(absl::StrCat("last print ", round, " to stderr")));
