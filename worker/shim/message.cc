@@ -1,5 +1,6 @@
 #include "worker/shim/message.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -86,6 +87,10 @@ Outgoing Compose(Type type, std::span<const std::byte> body, std::vector<SharedF
   return out;
 }
 }  // namespace internal
+
+Peer::Peer(UniqueFd socket, size_t limit) : socket_(std::move(socket)), limit_(limit) {
+  ::fcntl(socket_.get(), F_SETFL, ::fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
+}
 
 bool Peer::Send(Outgoing message) {
   if (!open()) return true;

@@ -58,7 +58,8 @@ inline std::span<const std::byte> Bytes(std::string_view text) { return std::as_
 // One peer's socket and what it has not taken yet. Bounded: who does not read is not waited for.
 class Peer {
  public:
-  explicit Peer(UniqueFd socket = UniqueFd(), size_t limit = 0) : socket_(std::move(socket)), limit_(limit) {}
+  Peer() = default;
+  Peer(UniqueFd socket, size_t limit);  // makes the socket non-blocking
   int socket() const { return socket_.get(); }
   bool open() const { return socket_.valid(); }
   size_t waiting() const { return queue_.size(); }
@@ -72,7 +73,7 @@ class Peer {
 
  private:
   UniqueFd socket_;
-  size_t limit_;
+  size_t limit_ = 0;
   uint64_t sequence_ = 0;
   bool crowded_ = false;
   std::deque<Outgoing> queue_;
