@@ -157,7 +157,6 @@ TEST_F(Segments, OfADeadRunWakeWhoSleepsOnThem) {
   });
   ASSERT_TRUE(Eventually([&] { return asleep.load(); }));
   // Asleep, or about to be: the kernel says which.
-  const std::string wchan = "/proc/self/task/" + std::to_string(0);
   EXPECT_TRUE(Eventually([&] {
     for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
       std::ifstream file(task.path() / "syscall");

@@ -20,6 +20,12 @@ class WorkerLife : public ShimTest {
     EXPECT_EQ(empty->fds.size(), 2u);
     return exited->As<Exited>();
   }
+  static std::string StatusOf(int pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    std::stringstream status;
+    status << file.rdbuf();
+    return status.str();
+  }
   static void Acknowledge(HostEnd& host, const Exited& exited) { host.Send(Type::kAckExit, AckExit{exited.id, exited.exit_sequence}); }
 };
 
@@ -33,12 +39,10 @@ TEST_F(WorkerLife, BeginsInACleanWorld) {
   EXPECT_EQ(EnvironmentOf(pid, "PUMA_STATE"), StateId());
   EXPECT_EQ(::getsid(pid), pid);
   EXPECT_EQ(DescriptorsOf(pid), 8u) << "0 to 7 and nothing else";
-  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-  std::stringstream status;
-  status << file.rdbuf();
-  EXPECT_THAT(status.str(), ::testing::HasSubstr("NoNewPrivs:\t1"));
-  EXPECT_THAT(status.str(), ::testing::HasSubstr("SigBlk:\t0000000000000000"));
-  EXPECT_THAT(status.str(), ::testing::HasSubstr("SigIgn:\t0000000000000000"));
+  const std::string status = StatusOf(pid);
+  EXPECT_THAT(status, ::testing::HasSubstr("NoNewPrivs:\t1"));
+  EXPECT_THAT(status, ::testing::HasSubstr("SigBlk:\t0000000000000000"));
+  EXPECT_THAT(status, ::testing::HasSubstr("SigIgn:\t0000000000000000"));
 }
 
 TEST_F(WorkerLife, HasTheLimitsThatWereAskedFor) {
@@ -83,7 +87,8 @@ TEST_F(WorkerLife, EndsWhenTheHostSaysSoAndThatIsToldApart) {
   Exited exited = AwaitEnd(host);
   EXPECT_EQ(exited.signal, SIGTERM);
   EXPECT_EQ(exited.killed_by_host, 1u);
-  SpawnWorker(host, {2, 1, 1}, "ignores_term");
+  const int stubborn = PidOf(SpawnWorker(host, {2, 1, 1}, "ignores_term"));
+  ASSERT_TRUE(Eventually([&] { return StatusOf(stubborn).find("SigIgn:\t0000000000004000") != std::string::npos; }));
   host.Send(Type::kSignal, Signal{{2, 1, 1}, SIGTERM, 0});
   host.Send(Type::kKillTree, KillTree{{2, 1, 1}});
   exited = AwaitEnd(host);
@@ -110,7 +115,8 @@ TEST_F(WorkerLife, IsOverOnlyWhenNobodyOfItsTreeIsLeft) {
 
 TEST_F(WorkerLife, IsOverAlsoForAForkBomb) {
   HostEnd host = GreetedHost();
-  SpawnWorker(host, {1, 1, 1}, "forks");
+  const int leader = PidOf(SpawnWorker(host, {1, 1, 1}, "forks"));
+  ASSERT_TRUE(Eventually([&] { return ChildrenOf(leader).size() > 3; }));
   host.Send(Type::kKillTree, KillTree{{1, 1, 1}});
   AwaitEnd(host);
   for (int child : ChildrenOf(shim_)) EXPECT_EQ(child, host.pid());
