@@ -1,0 +1,215 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+
+namespace puma::client {
+namespace {
+
+using Action = std::function<ExitCode(Session&)>;
+
+std::string DefaultTarget() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value ? value : "");
+  };
+  if (const std::string host = variable("PUMA_HOST"); !host.empty()) return host;
+  const std::string runtime = variable("XDG_RUNTIME_DIR");
+  return geteuid() == 0 || runtime.empty() ? "unix:/run/puma/puma.sock" : absl::StrCat("unix:", runtime, "/puma/puma.sock");
+}
+
+// An option whose value is a duration, as 5s or 2m.
+CLI::Option* AddDuration(CLI::App* app, const std::string& names, absl::Duration& duration, const std::string& help) {
+  return app
+      ->add_option_function<std::string>(
+          names,
+          [&duration](const std::string& text) {
+            if (absl::ParseDuration(text, &duration) && duration > absl::ZeroDuration()) return;
+            throw CLI::ValidationError(absl::StrCat("\"", text, "\" is not a duration, as 500ms, 5s or 2m"));
+          },
+          help)
+      ->type_name("DURATION");
+}
+
+// The whole command line. What its options write to lives as long as it does.
+class CommandLine {
+ public:
+  CommandLine();
+  CLI::App& app() { return app_; }
+  ExitCode Run() {
+    Session session(Output(format_), target_);
+    return action_(session);
+  }
+
+ private:
+  // A subcommand; `action` runs when it was given.
+  CLI::App* Add(const std::string& name, const std::string& help, Action action) {
+    CLI::App* command = app_.add_subcommand(name, help);
+    command->fallthrough();  // --host and -o may also come after the command
+    command->callback([this, action] { action_ = action; });
+    return command;
+  }
+  void AddReading();
+  void AddChanging();
+  void AddWatching();
+
+  CLI::App app_{"puma-ctl: drives a PUMA host from the command line"};
+  std::string target_ = DefaultTarget();
+  Format format_ = Format::kTable;
+  std::string graph_form_;
+  Action action_;
+
+  ApplyArguments apply_;
+  GetArguments get_, describe_;
+  std::string start_, stop_;
+  std::vector<std::string> delete_;
+  CallArguments call_;
+  LogsArguments logs_;
+  TopArguments top_;
+  WaitArguments wait_;
+  GraphArguments graph_;
+  bool client_only_ = false;
+};
+
+const std::map<std::string, Format> kFormats = {
+    {"table", Format::kTable}, {"wide", Format::kWide}, {"json", Format::kJson}, {"name", Format::kName}};
+
+CommandLine::CommandLine() {
+  app_.name("puma-ctl");
+  app_.require_subcommand(1);
+  app_.add_option("--host", target_, "the host: unix:/path or address:port (default: $PUMA_HOST, else its usual socket)")
+      ->type_name("TARGET");
+  app_.add_option_function<std::string>(
+          "-o,--output",
+          [this](const std::string& form) {
+            const auto it = kFormats.find(form);
+            if (it != kFormats.end()) {
+              format_ = it->second;
+            } else {
+              graph_.form = form;
+            }
+          },
+          "table, wide, json or name; for graph: dot or mermaid")
+      ->check(CLI::IsMember({"table", "wide", "json", "name", "dot", "mermaid"}))
+      ->type_name("FORM");
+  app_.footer(
+      "Names: \"edges\" is a pipeline, \"edges/loader\" a task (or a buffer) of it.\n"
+      "Data goes to standard output (json: the API's messages; streams one a line), words to standard error.\n"
+      "Exit codes: 0 done; 1 an error from the host, no host, or not found; 2 wrong usage, or a mistake in a spec file.");
+  AddReading();
+  AddChanging();
+  AddWatching();
+}
+
+void CommandLine::AddReading() {
+  const auto kinds = CLI::IsMember({"tasks", "pipelines", "buffers", "types", "task", "pipeline", "buffer", "type"});
+  CLI::App* get = Add("get", "list resources, or one", [this](Session& s) { return Get(s, get_); });
+  get->add_option("kind", get_.kind, "tasks, pipelines, buffers or types")->required()->check(kinds);
+  get->add_option("name", get_.name, "one of them, or all of this pipeline or module");
+
+  CLI::App* describe = Add("describe", "all that is known of one resource", [this](Session& s) { return Describe(s, describe_); });
+  describe->add_option("kind", describe_.kind, "task, pipeline, buffer or type")->required()->check(kinds);
+  describe->add_option("name", describe_.name, "its name")->required();
+
+  CLI::App* graph = Add("graph", "a pipeline as a drawing (dot or mermaid)", [this](Session& s) { return Graph(s, graph_); });
+  graph->add_option("pipeline", graph_.pipeline, "the pipeline")->required();
+
+  CLI::App* version = Add("version", "versions of this program and of the host", [this](Session& s) { return Version(s, client_only_); });
+  version->add_flag("--client", client_only_, "only of this program");
+}
+
+void CommandLine::AddChanging() {
+  CLI::App* apply = Add("apply", "create or change a pipeline from a spec file", [this](Session& s) { return Apply(s, apply_); });
+  apply->add_option("-f,--file", apply_.file, "the spec file; -: standard input")->required()->type_name("FILE");
+  apply->add_flag("--validate-only", apply_.validate_only, "show what would change, and change nothing");
+  AddDuration(apply, "--wait", apply_.timeout, "wait until all tasks run (at most so long; default 60s)")
+      ->expected(0, 1)
+      ->default_str("60s");
+  apply->parse_complete_callback([this, apply] { apply_.wait = apply->count("--wait") > 0; });
+
+  Add("start", "start a task, or all tasks of a pipeline", [this](Session& s) { return StartTasks(s, start_); })
+      ->add_option("name", start_, "the task or pipeline")
+      ->required();
+  Add("stop", "stop a task, or all tasks of a pipeline", [this](Session& s) { return StopTasks(s, stop_); })
+      ->add_option("name", stop_, "the task or pipeline")
+      ->required();
+  Add("delete", "stop the tasks of a pipeline and forget it", [this](Session& s) { return DeletePipeline(s, delete_); })
+      ->add_option("name", delete_, "the pipeline; the word \"pipeline\" may stand before it")
+      ->required()
+      ->expected(1, 2);
+
+  CLI::App* call = Add("call", "run a command of a task", [this](Session& s) { return CallCommand(s, call_); });
+  call->add_option("task", call_.task, "the task")->required();
+  call->add_option("command", call_.command, "the command, as its type declares it")->required();
+  call->add_option("arguments", call_.values, "NAME=VALUE ...; a value is JSON, or else text");
+  AddDuration(call, "--timeout", call_.timeout, "how long the command may take (default 30s)");
+}
+
+void CommandLine::AddWatching() {
+  CLI::App* logs = Add("logs", "the log of the host, a pipeline or a task", [this](Session& s) { return Logs(s, logs_); });
+  logs->add_option("name", logs_.name, "the pipeline or task; default: all");
+  logs->add_flag("-f,--follow", logs_.follow, "go on with what is logged from now on");
+  logs->add_option("--level", logs_.level, "this level and above: trace, debug, info, warn, error");
+  logs->add_option("--task", logs_.task, "only of this task");
+  logs->add_option("--grep", logs_.grep, "only records that contain this text");
+  logs->add_option_function<int>(
+      "--history", [this](int n) { logs_.history = n; }, "so many records from before (default: all; with -f 10)");
+  logs->add_option("--since", logs_.since, "only records of this time or later: 5m, or 2024-05-01T12:00:00Z");
+
+  CLI::App* top = Add("top", "a live table of the tasks", [this](Session& s) { return Top(s, top_); });
+  top->add_option("pipeline", top_.name, "only tasks of this pipeline");
+  top->add_option("-n", top_.count, "show it so many times and end")->check(CLI::PositiveNumber);
+  AddDuration(top, "--interval", top_.interval, "how often (default 1s)");
+
+  CLI::App* wait = Add("wait", "wait for a task, or all tasks of a pipeline", [this](Session& s) { return Wait(s, wait_); });
+  wait->add_option("name", wait_.name, "the task or pipeline")->required();
+  wait->add_option("--for", wait_.condition, "running, succeeded, stopped, failed or deleted")
+      ->required()
+      ->check(CLI::IsMember({"running", "succeeded", "stopped", "failed", "deleted"}));
+  AddDuration(wait, "--timeout", wait_.timeout, "how long at most (default 60s)");
+}
+
+}  // namespace
+
+absl::StatusOr<Client*> Session::Host() {
+  if (!client_) {
+    auto client = Client::Connect(target);
+    if (!client.ok()) return client.status();
+    client_ = *std::move(client);
+  }
+  return client_.get();
+}
+
+ExitCode Version(Session& session, bool client_only) {
+  if (!session.output.json()) session.output.Data(absl::StrCat("puma-ctl ", PUMA_VERSION, "\n"));
+  if (client_only) return kDone;
+  const auto host = session.Host();
+  if (!host.ok()) return session.output.Error(host.status());
+  const auto answer = (*host)->GetHost();
+  if (!answer.ok()) return session.output.Error(answer.status());
+  if (session.output.json()) {
+    session.output.Json(*answer);
+  } else {
+    session.output.Data(absl::StrCat("puma-host ", answer->host().version(), " at ", session.target, ", pid ", answer->host().pid(), "\n"));
+  }
+  return kDone;
+}
+
+int RunCommandLine(int argc, char** argv) {
+  CommandLine line;
+  try {
+    line.app().parse(argc, argv);
+  } catch (const CLI::ParseError& e) {  // CLI11 throws, also for --help
+    return line.app().exit(e) == 0 ? kDone : kUsage;
+  }
+  const ExitCode code = line.Run();
+  std::fflush(stdout);
+  return code;
+}
+
+}  // namespace puma::client

@@ -1,0 +1,91 @@
+#ifndef PUMA_CLIENT_CLI_COMMANDS_H_
+#define PUMA_CLIENT_CLI_COMMANDS_H_
+// What puma-ctl can do: a struct of arguments and a function each.
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/cli/output.h"
+#include "puma/client/client.h"
+
+namespace puma::client {
+
+// Where a command runs.
+struct Session {
+  Session(Output output, std::string target) : output(output), target(std::move(target)) {}
+  const Output output;
+  const std::string target;
+  // A client of the host, connected at the first use.
+  absl::StatusOr<Client*> Host();
+
+ private:
+  std::unique_ptr<Client> client_;
+};
+
+struct ApplyArguments {
+  std::string file;
+  bool validate_only = false;
+  bool wait = false;
+  absl::Duration timeout = absl::Seconds(60);
+};
+ExitCode Apply(Session& session, const ApplyArguments& arguments);
+
+struct GetArguments {
+  std::string kind, name;
+};
+ExitCode Get(Session& session, const GetArguments& arguments);
+ExitCode Describe(Session& session, const GetArguments& arguments);
+
+ExitCode StartTasks(Session& session, const std::string& name);
+ExitCode StopTasks(Session& session, const std::string& name);
+// `words` are a name, or "pipeline" and a name.
+ExitCode DeletePipeline(Session& session, const std::vector<std::string>& words);
+
+struct CallArguments {
+  std::string task, command;
+  std::vector<std::string> values;  // name=value
+  absl::Duration timeout = absl::Seconds(30);
+};
+ExitCode CallCommand(Session& session, const CallArguments& arguments);
+
+struct LogsArguments {
+  std::string name, task, level, grep, since;
+  std::optional<int> history;
+  bool follow = false;
+};
+ExitCode Logs(Session& session, const LogsArguments& arguments);
+
+struct TopArguments {
+  std::string name;
+  int count = 0;  // 0: until interrupted on a terminal, else once
+  absl::Duration interval = absl::Seconds(1);
+};
+ExitCode Top(Session& session, const TopArguments& arguments);
+
+struct WaitArguments {
+  std::string name, condition;
+  absl::Duration timeout = absl::Seconds(60);
+};
+ExitCode Wait(Session& session, const WaitArguments& arguments);
+
+struct GraphArguments {
+  std::string pipeline, form = "dot";
+};
+ExitCode Graph(Session& session, const GraphArguments& arguments);
+
+ExitCode Version(Session& session, bool client_only);
+
+// All pages of a list.
+absl::StatusOr<v1::ListTasksResponse> AllTasks(Client& host, const std::string& parent);
+absl::StatusOr<v1::ListPipelinesResponse> AllPipelines(Client& host);
+absl::StatusOr<v1::ListBuffersResponse> AllBuffers(Client& host, const std::string& parent);
+
+// The door: parses the command line and runs what it asks for.
+int RunCommandLine(int argc, char** argv);
+
+}  // namespace puma::client
+#endif  // PUMA_CLIENT_CLI_COMMANDS_H_

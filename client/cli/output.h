@@ -1,0 +1,48 @@
+#ifndef PUMA_CLIENT_CLI_OUTPUT_H_
+#define PUMA_CLIENT_CLI_OUTPUT_H_
+// Where data and words go: data to standard output, words to standard error, colours and progress to terminals only.
+#include <google/protobuf/message.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace puma::client {
+
+enum class Format { kTable, kWide, kJson, kName };
+
+// What a command ends with.
+enum ExitCode { kDone = 0, kFailed = 1, kUsage = 2 };
+
+class Output {
+ public:
+  // Looks at the terminal, NO_COLOR and TERM.
+  explicit Output(Format format);
+
+  Format format() const { return format_; }
+  bool json() const { return format_ == Format::kJson; }
+  bool wide() const { return format_ == Format::kWide; }
+  bool colours() const { return colours_; }          // of standard output
+  bool terminal() const { return terminal_; }        // standard output is one
+  bool shows_progress() const { return progress_; }  // standard error is a terminal
+
+  void Data(const std::string& text) const;                       // as it is
+  void Json(const google::protobuf::Message& message) const;      // one document
+  void JsonLine(const google::protobuf::Message& message) const;  // one line, for streams
+  void Words(const std::string& line) const;                      // a line for people
+  void Progress(const std::string& line) const;                   // replaces the last progress; "" removes it
+  // Says what went wrong. Returns the exit code that fits.
+  ExitCode Error(const absl::Status& status) const;
+  // False: nobody reads standard output any more.
+  bool Flush() const;
+
+ private:
+  Format format_;
+  bool terminal_, colours_, progress_;
+};
+
+// A value as JSON text.
+std::string JsonText(const google::protobuf::Message& message);
+
+}  // namespace puma::client
+#endif  // PUMA_CLIENT_CLI_OUTPUT_H_
