@@ -146,6 +146,7 @@ struct Exited {
 struct TreeEmpty { Exited exit; };
 
 struct WorkerHello { uint32_t membarrier; int32_t pid; };
+// A worker's W needs no id: 0.
 struct Offer { uint64_t segment; SegmentKind kind; uint32_t slot; };   // descriptors: the sealed segment
 struct WorkerFailed { RunId id; uint32_t slot; uint32_t length; };      // followed by length bytes of text: before W could carry it
 struct Error { int32_t code; uint32_t length; };                        // followed by length bytes of text: the answer to a bad message

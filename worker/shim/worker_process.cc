@@ -83,6 +83,11 @@ void Shim::ReportFailure(RunEntry& run, uint32_t slot, std::string_view text) {
 void Shim::OnOffer(RunEntry& run, Incoming& message) {
   Offer offer;
   std::memcpy(&offer, message.body.data(), sizeof(offer));
+  if (offer.kind == SegmentKind::kControl && offer.segment == 0) {   // a worker has one W, and was not told its id
+    for (const auto& [id, entry] : run.grants) {
+      if (entry.grant.kind == SegmentKind::kControl) offer.segment = id;
+    }
+  }
   const auto granted = run.grants.find(offer.segment);
   const char* fault = "";
   uint64_t bytes = 0;
