@@ -52,6 +52,7 @@ TEST(JournalKill, EveryAcknowledgedChangeSurvivesKill) {
       close(ends[0]);
       CommitForEver(path, next, ends[1]);
     }
+    ASSERT_GT(child, 0) << "fork";  // kill(-1) would end every process
     close(ends[1]);
     const size_t wanted = acknowledged.size() + 1 + random() % 200;
     int64_t said[2];
