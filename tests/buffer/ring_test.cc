@@ -141,6 +141,29 @@ TEST(Ring, RefusesWhatIsTooLargeAndTakesTheNext) {
   EXPECT_TRUE(ring.Publish(std::string(100, 'x')).ok());
 }
 
+TEST_P(RingFromEveryBase, StagedMessagesAreSeenTogether) {
+  for (const RingOptions& options : {Descriptors(8, 8, 64 * 20, GetParam()), Fixed(8, 8, GetParam())}) {
+    TestRing ring(options);
+    const auto stage = [&] {
+      ASSERT_TRUE(ring.writer().TryReserve(8).ok());
+      ring.writer().Stage(8);
+    };
+    for (int i = 0; i < 3; ++i) stage();
+    EXPECT_FALSE(ring.Look().value().has_value());
+    ring.writer().Flush();
+    for (int i = 0; i < 3; ++i) ring.Read();
+    for (int i = 0; i < 8; ++i) stage();
+    EXPECT_FALSE(ring.Look().value().has_value());
+    EXPECT_FALSE(ring.writer().HasRoom(8));
+    for (int i = 0; i < 8; ++i) ring.Read();  // who waits for room shows what there is
+    stage();
+    ring.writer().Complete("");
+    EXPECT_EQ(ring.Look().value()->kind, MessageKind::kValue);
+    ring.Read();
+    EXPECT_EQ(ring.Look().value()->kind, MessageKind::kComplete);
+  }
+}
+
 TEST(Ring, ASecondReserveGivesTheFirstUp) {
   TestRing ring(Descriptors(4, 100, 256));
   ASSERT_TRUE(ring.writer().TryReserve(100).ok());

@@ -3,11 +3,27 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "worker/buffer/ring_format.h"
 #include "worker/buffer/stop_point.h"
 
 namespace puma {
+namespace {
+
+// The order matters to a publisher that still gates on the slot's earlier lane: no tag, then the foreign position (release); and to this
+// lane's publisher and to the next run: the position and all the rest, then the tag (release). Both pair with the loads in
+// RingWriter::Reached. Who dies in between leaves a slot that is nobody's: the next run is told anew where to begin.
+void TakeOver(PageSlot& slot, uint64_t lane_id, uint64_t start) {
+  slot.tag.store(0, std::memory_order_relaxed);
+  PUMA_STOP_POINT("no tag | position");
+  slot.position.store(start, std::memory_order_release);
+  PUMA_STOP_POINT("position | tag");
+  slot.next.store(start, std::memory_order_relaxed);
+  slot.deliveries.store(0, std::memory_order_relaxed);
+  slot.in_hand.store(0, std::memory_order_relaxed);
+  slot.tag.store(lane_id, std::memory_order_release);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<LaneReader>> LaneReader::Open(UniqueFd lane, PageSlot& slot, uint64_t start) {
   auto segment = Segment::MapReadOnly(std::move(lane), Seals::kOneWriter, sizeof(RingHeader));
@@ -15,19 +31,7 @@ absl::StatusOr<std::unique_ptr<LaneReader>> LaneReader::Open(UniqueFd lane, Page
   segment->TakeFd();  // closed: the mapping is enough
   auto ring = RingReader::Open({segment->data(), segment->size()});
   if (!ring.ok()) return ring.status();
-  const uint64_t id = ring->constants().lane_id;
-  const uint64_t tag = slot.tag.load(std::memory_order_relaxed);
-  if (tag != 0 && tag != id)
-    return absl::FailedPreconditionError(absl::StrCat("task page: the slot for lane ", id, " is lane ", tag, "'s"));
-  if (tag == 0) {
-    // The order matters to a publisher of the slot's earlier lane: no tag, then the foreign position (release). And to this lane's
-    // publisher: the position, then the tag (release). Both pair with the loads in RingWriter::Reached.
-    slot.deliveries.store(0, std::memory_order_relaxed);
-    slot.next.store(start, std::memory_order_relaxed);
-    slot.position.store(start, std::memory_order_release);
-    PUMA_STOP_POINT("position | tag");
-    slot.tag.store(id, std::memory_order_release);
-  }
+  if (slot.tag.load(std::memory_order_relaxed) != ring->constants().lane_id) TakeOver(slot, ring->constants().lane_id, start);
   slot.in_hand.store(0, std::memory_order_relaxed);
   std::unique_ptr<LaneReader> reader(new LaneReader(*std::move(segment), *std::move(ring), slot));
   reader->ring_.WakePublisher(reader->stored_, &slot.position, reader->seen_want_);  // the slot counts from now on
@@ -73,14 +77,12 @@ void LaneReader::StorePosition() {
   ring_.WakePublisher(next_, &slot_->position, seen_want_);  // R4, R5
 }
 
-void LaneReader::Leave() {
-  StorePosition();
-  slot_->tag.store(0, std::memory_order_release);
-}
-
 absl::StatusOr<std::optional<RingItem>> LaneReader::PeekCopy(std::string& out, std::optional<RingReader::Gap>& gap) {
   auto item = ring_.CopyOut(next_, out, gap);
-  if (gap) slot_->next.store(next_, std::memory_order_release);
+  if (!gap) return item;
+  slot_->deliveries.store(0, std::memory_order_release);  // they were about a message that is lost
+  resumed_deliveries_ = 0;
+  slot_->next.store(next_, std::memory_order_release);
   return item;
 }
 

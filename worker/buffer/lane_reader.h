@@ -15,8 +15,9 @@ namespace puma {
 // Only the runnable's thread uses it.
 class LaneReader {
  public:
-  // Maps the lane and binds it to `slot`. A slot whose tag is this lane already (it was resumed from an earlier run) is gone on with; a
-  // free one begins at `start`. DATA_LOSS: the lane is not acceptable.
+  // Maps the lane and binds it to `slot`. A slot whose tag is this lane already (it was resumed from an earlier run) is gone on with; any
+  // other is taken over and begins at `start`: whoever hands out slots knows that its earlier lane is drained and left. Nobody else ever
+  // changes a tag. DATA_LOSS: the lane is not acceptable.
   static absl::StatusOr<std::unique_ptr<LaneReader>> Open(UniqueFd lane, PageSlot& slot, uint64_t start);
 
   // The next message; nothing if there is none. Does not consume.
@@ -25,7 +26,6 @@ class LaneReader {
   void Begin();                 // its handler is about to run
   void Finish();                // R2: its handler has returned
   void StorePosition();         // R3..R5: what is finished may be overwritten. Per batch, before sleeping, before blocking, before leaving
-  void Leave();                 // stores the position and frees the slot's tag. Not used when the lane is to be resumed
 
   // For a lossy lane: copies the next message out (see RingReader::CopyOut).
   absl::StatusOr<std::optional<RingItem>> PeekCopy(std::string& out, std::optional<RingReader::Gap>& gap);

@@ -61,6 +61,9 @@ class RingWriter {
   // Publishes what was reserved (its first `bytes`, if fewer were needed) and wakes sleeping readers. A fixed-stride ring carries neither
   // `kind` nor a length: each message is a kValue of max_message bytes (and `flags` travels in the annotation, if there is one).
   void Commit(size_t bytes, MessageKind kind = MessageKind::kValue, uint16_t flags = 0, const Annotation* annotation = nullptr);
+  // Batches: Stage is a Commit that nobody sees before the next Flush, Commit or Complete. One store and one look at sleepers for all.
+  void Stage(size_t bytes, MessageKind kind = MessageKind::kValue, uint16_t flags = 0, const Annotation* annotation = nullptr);
+  void Flush();
   // The last message, in its reserved place: never refused for space. Idempotent. The error's text is cut at kErrorBytes.
   void Complete(std::string_view error);
 
@@ -97,7 +100,6 @@ class RingWriter {
   uint64_t Overwritable(uint64_t need) const;
   uint64_t Reached(const Gate& gate, uint64_t tail) const;
   uint64_t SlowestGate() PUMA_REQUIRES(gates_mutex_);
-  void Publish();                                  // P2..P5
   void WakeReaders() PUMA_EXCLUDES(gates_mutex_);  // P3..P5
   void WatchAgain() PUMA_EXCLUDES(gates_mutex_);
   void GatesChanged() PUMA_EXCLUDES(gates_mutex_);
@@ -109,6 +111,7 @@ class RingWriter {
   std::byte* payload_;
   const RingConstants constants_;
   uint64_t tail_;
+  uint64_t shown_;         // the tail that readers see; less than tail_: messages are staged
   uint64_t min_;           // cached slowest gate, = released; changes under gates_mutex_, so that SetGate may read it
   uint64_t head_ = 0;      // next free byte of the payload ring
   uint64_t free_end_ = 0;  // [head_, free_end_) is free

@@ -40,7 +40,11 @@ uint64_t OffsetOf(const Descriptor& slot) {
 // ---- making ----------------------------------------------------------------------------------------------------------------------------
 
 RingWriter::RingWriter(std::span<std::byte> memory, const RingConstants& constants)
-    : header_(reinterpret_cast<RingHeader*>(memory.data())), constants_(constants), tail_(constants.base), min_(constants.base) {
+    : header_(reinterpret_cast<RingHeader*>(memory.data())),
+      constants_(constants),
+      tail_(constants.base),
+      shown_(constants.base),
+      min_(constants.base) {
   const internal::RingPlaces places = internal::PlacesOf(constants);
   descriptors_ = reinterpret_cast<Descriptor*>(memory.data() + places.descriptors);
   annotations_ = constants.annotated ? reinterpret_cast<Annotation*>(memory.data() + places.annotations) : nullptr;
@@ -77,7 +81,7 @@ absl::StatusOr<std::unique_ptr<RingWriter>> RingWriter::Resume(std::span<std::by
 }
 
 absl::Status RingWriter::TakeUp() {
-  tail_ = header_->tail.load(std::memory_order_acquire);
+  tail_ = shown_ = header_->tail.load(std::memory_order_acquire);
   min_ = header_->released.load(std::memory_order_relaxed);
   if (tail_ - constants_.base > uint64_t{1} << 63 || tail_ - min_ > constants_.capacity + 1) {
     return absl::DataLossError("ring: tail and released contradict each other");
@@ -138,6 +142,7 @@ uint64_t RingWriter::Overwritable(uint64_t need) const {
 
 // P0. Pairs: a position's load(acquire) with LaneReader's store(release) of R3: what the reader read is read before we overwrite it.
 bool RingWriter::Release(uint64_t need) {
+  Flush();  // readers make room by reading what they see, and nothing is overwritten before it was to be seen
   {
     MutexLock lock(gates_mutex_);
     const bool gated = !constants_.lossy && !gates_.empty();
@@ -179,6 +184,11 @@ absl::StatusOr<std::span<std::byte>> RingWriter::TryReserve(size_t bytes) {
 // ---- publishing ------------------------------------------------------------------------------------------------------------------------
 
 void RingWriter::Commit(size_t bytes, MessageKind kind, uint16_t flags, const Annotation* annotation) {
+  Stage(bytes, kind, flags, annotation);
+  Flush();
+}
+
+void RingWriter::Stage(size_t bytes, MessageKind kind, uint16_t flags, const Annotation* annotation) {
   if (!reserving_) return;
   reserving_ = false;
   bytes = std::min(bytes, reserved_.size());
@@ -196,13 +206,14 @@ void RingWriter::Commit(size_t bytes, MessageKind kind, uint16_t flags, const An
     value.flags |= flags;
     StoreAnnotation(annotations_[slot], value);
   }
-  Publish();
+  ++tail_;
 }
 
 void RingWriter::Complete(std::string_view error) {
   if (completed_) return;
   completed_ = true;
   reserving_ = false;
+  Flush();  // what was staged: a death in here must not take it along
   const size_t length = std::min(error.size(), kErrorBytes);
   memcpy(header_->error, error.data(), length);
   header_->error_length = static_cast<uint32_t>(length);
@@ -215,12 +226,14 @@ void RingWriter::Complete(std::string_view error) {
   if (constants_.layout == RingLayout::kDescriptors)
     StoreDescriptor(descriptors_[slot], {.offset = 0, .length = 0, .kind = MessageKind::kComplete, .flags = 0});
   if (annotations_ != nullptr) StoreAnnotation(annotations_[slot], {});
-  Publish();
+  ++tail_;
+  Flush();
 }
 
-void RingWriter::Publish() {
+void RingWriter::Flush() {
+  if (shown_ == tail_) return;
+  shown_ = tail_;
   PUMA_STOP_POINT("descriptor | tail");
-  ++tail_;
   // P2. Pairs with the reader's tail.load(acquire) (R1, S3): the message is written before its number counts.
   header_->tail.store(tail_, std::memory_order_release);
   PUMA_STOP_POINT("tail | look at sleepers");
@@ -293,8 +306,8 @@ uint64_t RingWriter::Waiting() {
 
 // ---- gates -----------------------------------------------------------------------------------------------------------------------------
 
-// How far a gate has come, as far as it may be believed. The tag is looked at on both sides of the position: a slot that is given to
-// another lane clears its tag, then moves its position (release), then sets the new tag; whoever sees the foreign position sees that too.
+// How far a gate has come, as far as it may be believed. The tag is looked at on both sides of the position: a slot that another lane takes
+// over has no tag first, then the foreign position (release), then the new tag; whoever sees the foreign position sees that too.
 uint64_t RingWriter::Reached(const Gate& gate, uint64_t tail) const {
   if (gate.position == nullptr) return gate.floor;
   if (gate.tag != nullptr && gate.tag->load(std::memory_order_acquire) != constants_.lane_id) return gate.floor;
@@ -330,6 +343,8 @@ uint64_t RingWriter::SetGate(const Gate& gate) {
     granted = added.floor;
   }
   GatesChanged();
+  // The reader may have opened the ring before, and sleep since a tail that was stored before its gate was known: no P4 has looked at it.
+  if (gate.sleep != nullptr) WakeTail();
   return granted;
 }
 

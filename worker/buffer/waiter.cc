@@ -84,10 +84,10 @@ int WaitSet::SleepOnAll(absl::Duration at_most) const {
   return ::syscall(SYS_futex_waitv, words.data(), entries_.size(), 0, &deadline, CLOCK_MONOTONIC) >= 0 ? 0 : errno;
 }
 
-// The kernel watches one word; the time covers the others.
+// The kernel watches one word; the time covers the others. (Only the kernel may look at shared ones: they may be unmapped meanwhile.)
 void WaitSet::SleepOnFirst(absl::Duration at_most) const {
   for (const Entry& entry : entries_) {
-    if (entry.word->load(std::memory_order_acquire) != entry.seen) return;
+    if (!entry.shared && entry.word->load(std::memory_order_acquire) != entry.seen) return;
   }
   const timespec pause = absl::ToTimespec(at_most);
   ::syscall(SYS_futex, entries_[0].word, entries_[0].shared ? FUTEX_WAIT : FUTEX_WAIT_PRIVATE, entries_[0].seen, &pause, nullptr, 0);
