@@ -1,5 +1,6 @@
 // puma-host. Typed by a person it becomes the shim, which starts it again as `puma-host --serve` on an inherited socket, and anew whenever
 // it dies.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -127,7 +128,10 @@ int Serve(const Flags& flags) {
   struct stat socket {};
   if (fstat(shim::kHostSocket, &socket) != 0 || !S_ISSOCK(socket.st_mode))
     return Fail("--serve is for the shim; start puma-host without it");
-  UniqueFd shim_socket(shim::kHostSocket);
+  // The socket itself stays open until the process has exited: a host without its socket is no host, and would be killed before it can say
+  // why it gives up.
+  UniqueFd shim_socket(fcntl(shim::kHostSocket, F_DUPFD_CLOEXEC, shim::kHostSocket + 1));
+  fcntl(shim::kHostSocket, F_SETFD, FD_CLOEXEC);
   const UniqueFd signals = EndSignals();
   RegisterMembarrier();
 

@@ -292,7 +292,11 @@ void Supervisor::StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const 
   const struct Launch launch = PlanLaunch(model_, task, module, !worker.group, [this] { return NewId(); });
   worker.control->ResetSlot(slot, launch.spec.log_level);
   absl::StatusOr<UniqueFd> memfd = control::ToMemfd(launch.spec);
-  if (!memfd.ok()) return FailStart(task, std::string(memfd.status().message()));
+  if (!memfd.ok()) {
+    worker.slots[slot] = 0;
+    if (!worker.group) KillTree(worker);
+    return FailStart(task, std::string(memfd.status().message()));
+  }
   shim::StartTask start{};
   start.id = worker.id;
   start.slot = slot;

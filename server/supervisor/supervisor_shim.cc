@@ -328,6 +328,9 @@ void Supervisor::OnSpawnResult(ShimMessage& message) {
   for (uint64_t uid : gone->slots) {
     if (TaskRec* task = model_.task(uid)) FailStart(*task, why);
   }
+  for (uint64_t uid : gone->waiting) {
+    if (TaskRec* task = model_.task(uid)) Launch(uid, task->life.run);
+  }
 }
 
 void Supervisor::OnWorkerFailed(const ShimMessage& message) {

@@ -1,5 +1,6 @@
 // Runnables of the system tests: numbers go in, and what came out is asked for by a command.
 #include <puma/module.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
