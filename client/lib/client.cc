@@ -1,5 +1,6 @@
 #include "puma/client/client.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 
 #include <mutex>
@@ -115,7 +116,10 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& target, const Options& options) {
   static std::once_flag once;  // gRPC's locks are absl's; their order checking aborts on what is none of our business
-  std::call_once(once, [] { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); });
+  std::call_once(once, [] {
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+    grpc_init();  // and never the opposite: when the last client goes, gRPC may wait 10 s for a poller of its own
+  });
   const absl::Time give_up = absl::Now() + options.retry_for;
   Backoff backoff;
   absl::Status status = ProbeHost(target);

@@ -1,5 +1,6 @@
 #include "server/rpc/api_server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/service_type.h>
@@ -72,6 +73,7 @@ void InitGrpc() {
   static std::once_flag once;
   std::call_once(once, [] {
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+    grpc_init();  // and never the opposite: when the last user of gRPC goes, it may wait 10 s for a poller of its own
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
 }
