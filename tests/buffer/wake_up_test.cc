@@ -288,7 +288,7 @@ void StopNowAndThen(uint64_t seed) {
 
 // Ping-pong over two lanes; each side sleeps after each message.
 TEST_P(WakeUp, NoneIsLostWhenBothEndsFallSilentAfterEachMessage) {
-  constexpr int kRounds = 3000;
+  constexpr int kRounds = 1000;
   Pair there(Options()), back(Options(4, (uint64_t{1} << 32) - 16));
   std::jthread echo([&] {
     StopNowAndThen(1);
@@ -310,7 +310,7 @@ TEST_P(WakeUp, NoneIsLostWhenBothEndsFallSilentAfterEachMessage) {
 
 // Several publishers into one reader's page, full and empty all the time.
 TEST_P(WakeUp, NoneIsLostBetweenThreePublishersAndOneReader) {
-  constexpr uint64_t kMessages = 3000, kLanes = 3;
+  constexpr uint64_t kMessages = 1000, kLanes = 3;
   TaskPage page = TaskPage::Create(1, 1, {}).value();
   std::vector<std::unique_ptr<Lane>> lanes;
   std::vector<std::unique_ptr<LaneReader>> readers;
@@ -352,7 +352,7 @@ TEST_P(WakeUp, NoneIsLostBetweenThreePublishersAndOneReader) {
 
 // One publisher, several lagging readers: it sleeps on all of their positions.
 TEST_P(WakeUp, NoneIsLostBetweenAPublisherAndThreeLaggingReaders) {
-  constexpr uint64_t kMessages = 3000, kReaders = 3;
+  constexpr uint64_t kMessages = 1000, kReaders = 3;
   Lane lane(Options(3));
   std::vector<TaskPage> pages;
   for (uint64_t i = 0; i < kReaders; ++i) {
