@@ -91,7 +91,13 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
       if (status.ok()) return response;
       if (call.stop.stop_requested()) return absl::CancelledError("cancelled");
       if (status.error_code() != grpc::StatusCode::UNAVAILABLE || !backoff.Wait(give_up, call.stop)) return Translate(status);
+      Reconnect(give_up);
     }
+  }
+
+  // A channel makes progress while somebody polls it: a call, this, or else a timer of gRPC's that comes every 5 s.
+  void Reconnect(absl::Time until) const {
+    channel->WaitForConnected(absl::ToChronoTime(std::min(until, absl::Now() + absl::Milliseconds(500))));
   }
 
   template <class Resume, class Request, class Batch, class Stub>
@@ -100,7 +106,11 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
                                       const Request& request, const CallOptions& call) {
     auto self = shared_from_this();
     return std::make_unique<ResumingStream<Request, Batch, Resume>>(
-        Resume(request), [self, &stub, method](grpc::ClientContext* context, const Request& next) { return (stub.*method)(context, next); },
+        Resume(request),
+        [self, &stub, method](grpc::ClientContext* context, const Request& next) {
+          self->Reconnect(absl::InfiniteFuture());
+          return (stub.*method)(context, next);
+        },
         [self](const grpc::Status& status) { return self->Translate(status); }, call.deadline, options.resume_for, call.stop);
   }
 
