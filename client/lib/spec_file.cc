@@ -101,10 +101,11 @@ absl::StatusOr<SpecFile> SpecFile::Read(const std::string& path) {
 
 std::string SpecFile::Explain(const std::string& field, const std::string& description) const {
   std::string path(absl::StripPrefix(field, "spec."));
+  const std::string text = path.empty() ? description : absl::StrCat(path, ": ", description);  // the place may only be the one around it
   for (;;) {
-    if (const auto it = places_.find(path); it != places_.end()) return At(file_name_, it->second, description);
+    if (const auto it = places_.find(path); it != places_.end()) return At(file_name_, it->second, text);
     const size_t dot = path.find_last_of(".[");
-    if (dot == std::string::npos) return absl::StrCat(file_name_, ": ", field.empty() ? "" : field + ": ", description);
+    if (dot == std::string::npos) return absl::StrCat(file_name_, ": ", text);
     path.resize(dot);
   }
 }
