@@ -74,9 +74,11 @@ absl::Status Migrate(Sqlite& db) {
                                                       "); start that version, or give this one another state directory"));
   }
   if (!empty) return absl::OkStatus();
-  return db.Script(
-      absl::StrCat("BEGIN IMMEDIATE; PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", kSchemaVersion, ";", kTables,
-                   "INSERT INTO meta VALUES ('store_id', randomblob(16)), ('incarnation', 0), ('next_uid', 1), ('commits', 0); COMMIT;"));
+  return db.Script(absl::StrCat("BEGIN IMMEDIATE; PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", kSchemaVersion,
+                                ";", kTables,
+                                // Uids begin at random: runs that another journal's host left behind must not be taken for ours.
+                                "INSERT INTO meta VALUES ('store_id', randomblob(16)), ('incarnation', 0), ('next_uid', (abs(random()) % "
+                                "1000000000) * 1048576 + 1), ('commits', 0); COMMIT;"));
 }
 
 absl::Status ApplyChange(Sqlite& db, const JournalChange& change) {

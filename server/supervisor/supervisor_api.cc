@@ -243,7 +243,8 @@ void Supervisor::ApplyChecked(const Call& call, const v1::ApplyPipelineRequest& 
     if (described.ok()) {
       for (const v1::RunnableType& type : *described) types[std::string(absl::StripPrefix(type.name(), "types/"))] = type;
     } else {
-      violations.Add(absl::StrCat("modules[", i, "]"), std::string(described.status().message()));
+      violations.Add(absl::StrCat("modules[", i, "]"),
+                     absl::StrCat("module ", spec.modules(i), ": ", std::string(described.status().message())));
     }
   }
   if (violations.empty()) {

@@ -34,11 +34,11 @@ TEST_F(BadInputTest, SpecsNameFileLineColumnAndASuggestion) {
 TEST_F(BadInputTest, WiringMistakesAreToldTogether) {
   Refused("pipeline: p\nmodules: [flow]\ntasks:\n  c: {type: flow.Counter, outputs: {numbers: raw}}\n  k: {type: flow.Collector}\n", "raw");
   Refused("pipeline: p\nmodules: [flow]\nbuffers: {raw: {}}\ntasks:\n  c: {type: flow.Counter, outputs: {numbres: raw}}\n", "numbres");
-  Refused("pipeline: p\nmodules: [flow]\ntasks:\n  k: {type: flow.Collector}\n", "in");
+  Refused("pipeline: p\nmodules: [flow]\ntasks:\n  k: {type: flow.Collector}\n", "tasks.k.inputs.in");
   Refused(
       "pipeline: p\nmodules: [flow]\ntasks:\n  a: {type: flow.Servant, depends_on: {b: running}}\n  b: {type: flow.Servant, depends_on: "
       "{a: running}}\n",
-      "cycle");
+      "circle");
 }
 
 TEST_F(BadInputTest, TypesAndParametersAreCheckedAgainstTheModule) {

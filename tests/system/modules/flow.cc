@@ -60,9 +60,11 @@ class Collector : public puma::Runnable {
   explicit Collector(puma::Setup& setup) : path_(setup.Param("path", "", "a file that gets a line for each number; empty: none")) {
     setup.Input("in", &Collector::OnNumber);
     setup.Command("distinct", &Collector::Distinct, "how many different numbers have come");
+    setup.Command("again", &Collector::Again, "how many messages have come that were there already");
     setup.Command("total", &Collector::Total, "how many messages have come");
   }
   int64_t Distinct() const { return static_cast<int64_t>(seen_.size()); }
+  int64_t Again() const { return total_ - Distinct(); }
   int64_t Total() const { return total_; }
 
  private:
