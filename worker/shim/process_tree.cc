@@ -54,6 +54,10 @@ bool SignalChild(int pid, int parent, int signal) {
   return pidfd.valid() && ParentOf(pid) == parent && PidfdSendSignal(pidfd.get(), signal) == 0;
 }
 
+// A process in the middle of an exec has no environment for a moment: it is found at the second look.
+constexpr int kCleanLooks = 2;
+constexpr int kBetweenLooksUs = 2000;
+
 struct Member {
   int pid;
   int parent;
@@ -128,7 +132,10 @@ void EndTree(int pid) {
 bool EndLeftovers(std::string_view name, std::string_view value, int seconds, std::string& left) {
   const int64_t deadline = MonotonicNanos() + seconds * int64_t{1'000'000'000};
   std::vector<int> found;
-  while (!(found = FindLeftovers(name, value)).empty() && MonotonicNanos() < deadline) {
+  for (int clean = 0; clean < kCleanLooks;) {
+    found = FindLeftovers(name, value);
+    clean = found.empty() ? clean + 1 : 0;
+    if (!found.empty() && MonotonicNanos() >= deadline) break;
     for (int pid : found) {
       const UniqueFd pidfd = PidfdOpen(pid);
       // Looked at again, now that the number can't change its owner unseen.
@@ -137,6 +144,7 @@ bool EndLeftovers(std::string_view name, std::string_view value, int seconds, st
       pollfd wait{pidfd.get(), POLLIN, 0};
       ::poll(&wait, 1, 1000);
     }
+    if (found.empty()) ::usleep(kBetweenLooksUs);
   }
   left.clear();
   for (int pid : found) left += (left.empty() ? "" : ", ") + std::to_string(pid);

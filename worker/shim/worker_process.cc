@@ -83,7 +83,7 @@ void Shim::ReportFailure(RunEntry& run, uint32_t slot, std::string_view text) {
 void Shim::OnOffer(RunEntry& run, Incoming& message) {
   Offer offer;
   std::memcpy(&offer, message.body.data(), sizeof(offer));
-  if (offer.kind == SegmentKind::kControl && offer.segment == 0) {   // a worker has one W, and was not told its id
+  if (offer.kind == SegmentKind::kControl && offer.segment == 0) {  // a worker has one W, and was not told its id
     for (const auto& [id, entry] : run.grants) {
       if (entry.grant.kind == SegmentKind::kControl) offer.segment = id;
     }
