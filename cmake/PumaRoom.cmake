@@ -1,5 +1,6 @@
 # puma_room(NAME SOURCES ... LINK ... [PRIVATE_LINK ...]): one library target per room, puma_NAME, alias puma::NAME.
 include_guard(GLOBAL)
+include(${CMAKE_CURRENT_LIST_DIR}/PumaPrecompiled.cmake)
 
 add_library(puma_rules INTERFACE)
 target_include_directories(puma_rules INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
@@ -17,6 +18,7 @@ function(puma_room name)
   add_library(puma_${name} STATIC ${ROOM_SOURCES})
   add_library(puma::${name} ALIAS puma_${name})
   target_link_libraries(puma_${name} PUBLIC puma_rules ${ROOM_LINK} PRIVATE ${ROOM_PRIVATE_LINK})
+  cmake_language(EVAL CODE "cmake_language(DEFER CALL puma_precompile puma_${name} ${PUMA_PRECOMPILED_KIND})")  # the folder may choose its own
 endfunction()
 
 # puma_test(NAME SOURCES ... LINK ... [LABELS ...] [TIMEOUT s]): one GoogleTest program, each test case a ctest.
@@ -30,6 +32,7 @@ function(puma_test name)
   endif()
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE puma_rules ${TEST_LINK} GTest::gmock_main)
+  puma_precompile(${name} test)
   include(GoogleTest)
   set(prefix "")
   if(PUMA_SANITIZE)  # tests/run lists the tests of several builds together; sanitizers are slow
