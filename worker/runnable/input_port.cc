@@ -21,7 +21,8 @@ absl::Status ErrorFromText(const std::string& text) {
 
 struct InputPort::Lane {
   std::unique_ptr<LaneReader> reader;  // null: quarantined
-  bool complete = false;               // its completion was seen
+  uint32_t page_slot = 0;
+  bool complete = false;  // its completion was seen
   absl::Status error;
   std::optional<RingItem> item;    // what Peek found
   uint64_t missed = 0;             // before item
@@ -70,7 +71,8 @@ absl::Status InputPort::Attach(LaneAttachment lane, PageSlot& slot) {
     publisher.ended = false;
   }
   for (auto& known : at->lanes) {
-    if (known->reader != nullptr && known->reader->ring().constants().lane_id == lane.lane) return absl::OkStatus();  // told twice
+    if (known->reader == nullptr || known->reader->ring().constants().lane_id != lane.lane) continue;
+    return known->page_slot == lane.page_slot ? absl::OkStatus() : MoveTo(*known, std::move(lane), slot);  // else told twice
   }
   at->lanes.push_back(std::make_unique<Lane>());
   const uint64_t tag = slot.tag.load(std::memory_order_relaxed);
@@ -78,7 +80,20 @@ absl::Status InputPort::Attach(LaneAttachment lane, PageSlot& slot) {
   auto reader = LaneReader::Open(std::move(lane.fd), slot, lane.start);
   if (!reader.ok()) return reader.status();
   at->lanes.back()->reader = *std::move(reader);
+  at->lanes.back()->page_slot = lane.page_slot;
   batch_ = std::clamp<size_t>(at->lanes.back()->reader->ring().constants().capacity / 8, 1, std::min(batch_, kBatch));
+  return absl::OkStatus();
+}
+
+// A host that was killed between giving a slot and seeing it taken is followed by one that gives another: the last word counts, since
+// the publisher gates on it.
+absl::Status InputPort::MoveTo(Lane& known, LaneAttachment lane, PageSlot& slot) {
+  const uint64_t next = known.reader->next();
+  known.item.reset();
+  auto reader = LaneReader::Open(std::move(lane.fd), slot, next);
+  if (!reader.ok()) return reader.status();
+  known.reader = *std::move(reader);
+  known.page_slot = lane.page_slot;
   return absl::OkStatus();
 }
 

@@ -68,6 +68,7 @@ class InputPort {
   struct Lane;
   struct Epoch;
   struct Publisher;
+  static absl::Status MoveTo(Lane& known, LaneAttachment lane, PageSlot& slot);
   bool Peek(Lane& lane, const Logger& log);
   Lane* NextOf(Publisher& publisher, const Logger& log);
   Lane* Earliest(Epoch& epoch, const Logger& log);

@@ -74,7 +74,7 @@ absl::Status RunnableCore::TickIfDue() {
 
 absl::Status RunnableCore::Handle(InputPort& input, const Received& received) {
   const Message& m = received.message;
-  if (m.delivery > options_.max_deliveries) {
+  if (options_.max_deliveries != 0 && m.delivery > options_.max_deliveries) {
     logger_.error(
         "dead letter: input \"{}\", lane {} (publisher {}, epoch {}), message {}: handed out {} times, and each time the run ended in "
         "its handler; it is skipped",
