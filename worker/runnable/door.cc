@@ -42,7 +42,7 @@ absl::StatusCode CodeOf(const std::exception& e) {
 const void* ObjectOf(const std::exception_ptr& pointer) {
   const void* object = nullptr;
   static_assert(sizeof(pointer) == sizeof(object));
-  std::memcpy(&object, &pointer, sizeof(object));
+  std::memcpy(&object, static_cast<const void*>(&pointer), sizeof(object));
   return object;
 }
 

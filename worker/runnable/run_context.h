@@ -53,10 +53,10 @@ struct RunContext {
   std::function<void()> store_positions;  // called on the own thread before it blocks
   pthread_t thread{};                     // the runnable's own, while it executes
   const Logger* logger = nullptr;
+  Vitals own;
   Word64* busy_since = &own.busy_since;
   Word64* published = &own.published;
   Word64* finished = &own.finished;
-  Vitals own;
 
   bool StopAsked() const {
     if (stop.load(std::memory_order_acquire)) return true;

@@ -74,8 +74,8 @@ class Timeout {
   static constexpr Timeout NoWait() { return Timeout(absl::ZeroDuration(), Kind::kFixed); }
   static constexpr Timeout Infinite() { return Timeout(absl::InfiniteDuration(), Kind::kFixed); }
   static constexpr Timeout AsSpec() { return Timeout(absl::ZeroDuration(), Kind::kAsSpec); }
-  constexpr Timeout(absl::Duration d)
-      : Timeout(d, d > absl::ZeroDuration() ? Kind::kFixed : Kind::kInvalid) {}  // NOLINT: implicit by design
+  // NOLINTNEXTLINE(google-explicit-constructor): implicit by design
+  constexpr Timeout(absl::Duration d) : Timeout(d, d > absl::ZeroDuration() ? Kind::kFixed : Kind::kInvalid) {}
   constexpr bool valid() const { return kind_ != Kind::kInvalid; }
   constexpr bool as_spec() const { return kind_ == Kind::kAsSpec; }
   constexpr absl::Duration duration() const { return duration_; }
