@@ -27,8 +27,8 @@ class SpecFile {
 
   const v1::PipelineSpec& spec() const { return spec_; }
 
-  // "edges.yaml:21:7: DESCRIPTION" for a field path as in google.rpc.BadRequest: "tasks.loader.inputs.frames", with or without a leading
-  // "spec.". The nearest field around it, when the file doesn't have the field itself.
+  // "edges.yaml:21:7: FIELD: DESCRIPTION" for a field path as in google.rpc.BadRequest: "tasks.loader.inputs.frames", with or without a
+  // leading "spec.". The nearest field around it, when the file doesn't have the field itself.
   std::string Explain(const std::string& field, const std::string& description) const;
 
  private:

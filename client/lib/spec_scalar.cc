@@ -146,8 +146,8 @@ absl::StatusOr<google::protobuf::Value> ParseValue(const std::string& text) {
     if (!std::isfinite(number))
       return absl::InvalidArgumentError(absl::StrCat(text, " is too large for a number; quote it to pass it as text"));
     const bool whole = text.find_first_of(".eE") == std::string::npos;
-    if (whole && std::fabs(number) > 9007199254740992.0) {
-      // Beyond 2^53 only some whole numbers are doubles; the others would change silently.
+    if (whole && std::fabs(number) >= 9007199254740992.0) {
+      // From 2^53 on only some whole numbers are doubles; the others would change silently.
       int64_t exact = 0;
       if (!absl::SimpleAtoi(text, &exact) || static_cast<__int128>(number) != exact) {
         return absl::InvalidArgumentError(absl::StrCat(text, " can't be passed exactly as a number; quote it to pass it as text"));

@@ -267,9 +267,10 @@ TEST(SpecFileTest, MistakesThatTheHostFindsAreShownInTheFile) {
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(file->Explain("tasks.detector.inputs.frames", "x"), "typo.yaml:16:14: tasks.detector.inputs.frames: x");
   EXPECT_EQ(file->Explain("spec.tasks.detector.inputs.frames", "x"), "typo.yaml:16:14: tasks.detector.inputs.frames: x");
-  EXPECT_EQ(file->Explain("tasks.sink.inputs.other", "x"), "typo.yaml:26:5: tasks.sink.inputs.other: x") << "the nearest field that is there";
+  EXPECT_EQ(file->Explain("tasks.sink.inputs.other", "x"), "typo.yaml:26:5: tasks.sink.inputs.other: x")
+      << "the nearest field that is there";
   EXPECT_EQ(file->Explain("modules[0]", "x"), "typo.yaml:2:11: modules[0]: x");
-  EXPECT_EQ(file->Explain("tasks.loader.params.rate", "x"), "typo.yaml:11:48: tasks.loader.params.rate: x");
+  EXPECT_EQ(file->Explain("tasks.loader.params.rate", "x"), "typo.yaml:11:49: tasks.loader.params.rate: x");
   EXPECT_EQ(file->Explain("etag", "x"), "typo.yaml: etag: x");
 }
 

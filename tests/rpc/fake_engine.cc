@@ -325,6 +325,12 @@ void FakeEngine::PutPipeline(const v1::Pipeline& pipeline) {
   pipelines_[pipeline.name()] = pipeline;
 }
 
+void FakeEngine::Forget(const std::string& task) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  tasks_.erase(task);
+  feed_->Remove(task);
+}
+
 void FakeEngine::MoveTo(TaskFeed* feed) {
   std::lock_guard<std::mutex> lock(mutex_);
   feed_ = feed;

@@ -45,6 +45,7 @@ class FakeEngine final : public Engine {
   // For tests.
   void Put(const v1::Task& task);  // a task as it is now
   void PutPipeline(const v1::Pipeline& pipeline);
+  void Forget(const std::string& task);
   void MoveTo(TaskFeed* feed);             // as after a restart of the host
   std::vector<std::string> request_ids();  // of all mutations, in order
   absl::Time last_deadline();              // of the last command
