@@ -179,8 +179,8 @@ class RingReader {
  private:
   friend class RingWriter;  // Resume checks a header as a reader does
   absl::Status SeeTail(uint64_t number);
-  absl::Status Find(uint64_t number, RingItem& item) const;
-  bool CopyMessage(uint64_t number, std::string& out, RingItem& item, absl::Status& fault);
+  const char* Find(uint64_t number, RingItem& item) const;
+  bool CopyMessage(uint64_t number, std::string& out, RingItem& item, const char*& fault);
 
   const RingHeader* header_ = nullptr;
   const Descriptor* descriptors_ = nullptr;

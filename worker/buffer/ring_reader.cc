@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "worker/buffer/ring.h"
@@ -78,10 +79,12 @@ absl::Status RingReader::SeeTail(uint64_t number) {
   return absl::OkStatus();
 }
 
-// Copies the descriptor once, then checks the copy. The item's bytes lie within the payload ring, whatever the publisher does.
-absl::Status RingReader::Find(uint64_t number, RingItem& item) const {
+// Copies the descriptor once, then checks the copy. The item's bytes lie within the payload ring, whatever the publisher does. Returns what
+// is wrong, or null.
+const char* RingReader::Find(uint64_t number, RingItem& item) const {
   const uint64_t slot = number & (constants_.slots - 1);
-  item = {.number = number, .annotation = annotations_ != nullptr ? &annotations_[slot] : nullptr};
+  item.number = number;
+  item.annotation = annotations_ != nullptr ? &annotations_[slot] : nullptr;
   // The completion is the last number there is. (Written before the tail that covers it: P2.)
   const bool closes =
       header_->closed.load(std::memory_order_acquire) != 0 && header_->close_number.load(std::memory_order_relaxed) == number;
@@ -93,42 +96,44 @@ absl::Status RingReader::Find(uint64_t number, RingItem& item) const {
       if (item.annotation != nullptr) item.flags = static_cast<uint16_t>(item.annotation->flags);
       item.bytes = {payload_ + slot * constants_.stride, constants_.max_message};
     }
-    return absl::OkStatus();
+    return nullptr;
   }
   const Descriptor copy = LoadWords(descriptors_[slot]);
-  if (copy.kind == MessageKind::kNone) return Corrupt(constants_, number, "a descriptor without a kind");
-  if ((copy.kind == MessageKind::kComplete) != closes)
-    return Corrupt(constants_, number, "a completion that the header does not know, or the reverse");
+  if (copy.kind == MessageKind::kNone) return "a descriptor without a kind";
+  if ((copy.kind == MessageKind::kComplete) != closes) return "a completion that the header does not know, or the reverse";
   if (closes) {
     item.kind = MessageKind::kComplete;
-    return absl::OkStatus();
+    return nullptr;
   }
-  if (copy.length > constants_.max_message) return Corrupt(constants_, number, "longer than max_message");
-  if (copy.offset % kPayloadAlignment != 0) return Corrupt(constants_, number, "its offset is not aligned");
+  if (copy.length > constants_.max_message) return "longer than max_message";
+  if (copy.offset % kPayloadAlignment != 0) return "its offset is not aligned";
   if (copy.offset > constants_.payload_bytes || copy.length > constants_.payload_bytes - copy.offset) {
-    return Corrupt(constants_, number, "it ends beyond the payload ring");
+    return "it ends beyond the payload ring";
   }
   item.kind = copy.kind;
   item.flags = copy.flags;
   item.bytes = {payload_ + copy.offset, copy.length};
-  return absl::OkStatus();
+  return nullptr;
 }
 
+// One result, filled in its place and returned everywhere: moving a fresh item costs more than the look (a wide load waits for narrow
+// stores).
 absl::StatusOr<std::optional<RingItem>> RingReader::Look(uint64_t number) {
+  absl::StatusOr<std::optional<RingItem>> found(absl::in_place);
   if (!Before(number, seen_tail_)) {  // the private copy of the tail says: nothing more
-    if (absl::Status status = SeeTail(number); !status.ok()) return status;
-    if (number == seen_tail_) return std::optional<RingItem>();
+    if (absl::Status status = SeeTail(number); !status.ok()) found = std::move(status);
+    if (number == seen_tail_ || !found.ok()) return found;
   }
-  if (seen_tail_ - number > constants_.slots) return Corrupt(constants_, number, "the tail is further ahead than the ring has slots");
-  RingItem item;
-  if (absl::Status status = Find(number, item); !status.ok()) return status;
-  return std::optional<RingItem>(item);
+  const char* fault = "the tail is further ahead than the ring has slots";
+  if (seen_tail_ - number <= constants_.slots) fault = Find(number, found->emplace());
+  if (fault != nullptr) found = Corrupt(constants_, number, fault);
+  return found;
 }
 
 // True: the copy is whole, or `fault` says why the ring is corrupt. False: it was overwritten meanwhile.
-bool RingReader::CopyMessage(uint64_t number, std::string& out, RingItem& item, absl::Status& fault) {
+bool RingReader::CopyMessage(uint64_t number, std::string& out, RingItem& item, const char*& fault) {
   fault = Find(number, item);
-  if (fault.ok()) {
+  if (fault == nullptr) {
     PUMA_STOP_POINT("descriptor | copy");
     CopyWords(item.bytes.data(), item.bytes.size(), out);
     if (item.annotation != nullptr) copied_annotation_ = LoadWords(*item.annotation);
@@ -155,9 +160,9 @@ absl::StatusOr<std::optional<RingItem>> RingReader::CopyOut(uint64_t& number, st
     if (Before(seen_tail_, number)) return Corrupt(constants_, number, "released is ahead of the tail");
     if (number == seen_tail_) return std::optional<RingItem>();
     RingItem item;
-    absl::Status fault;
+    const char* fault;
     if (!CopyMessage(number, out, item, fault)) continue;
-    if (!fault.ok()) return fault;
+    if (fault != nullptr) return Corrupt(constants_, number, fault);
     return std::optional<RingItem>(item);
   }
   return std::optional<RingItem>();  // overtaken every time: the gap says how far, the caller tries again

@@ -178,7 +178,7 @@ absl::StatusOr<std::span<std::byte>> RingWriter::TryReserve(size_t bytes) {
   const uint64_t offset = constants_.layout == RingLayout::kDescriptors ? head_ : (tail_ & (constants_.slots - 1)) * constants_.stride;
   reserved_ = {payload_ + offset, bytes};
   reserving_ = true;
-  return reserved_;
+  return absl::StatusOr<std::span<std::byte>>(absl::in_place, payload_ + offset, bytes);  // a copy of reserved_ would wait for its stores
 }
 
 // ---- publishing ------------------------------------------------------------------------------------------------------------------------
