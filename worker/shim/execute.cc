@@ -12,9 +12,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <memory>
 
 namespace puma::shim {
 namespace {
+
+constexpr size_t kStackBytes = 64 << 10;
 
 // What the child needs, made ready before: between clone and exec it may not allocate.
 struct Plan {
@@ -83,7 +86,8 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
 }  // namespace
 
 Started Execute(const Program& program) {
-  alignas(16) static char stack[64 << 10];  // the shim has one thread
+  // A fresh one each time: the child's frames never return, and address sanitizers would remember them.
+  const auto stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
   const std::vector<char*> arguments = Pointers(program.arguments);
   const std::vector<char*> environment = Pointers(program.environment);
   Plan plan{&program, arguments.data(), environment.data(), ::getpid(), 3};
@@ -92,7 +96,7 @@ Started Execute(const Program& program) {
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);  // no handler may run in the child
   int pidfd = -1;
-  const int pid = ::clone(Child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
+  const int pid = ::clone(Child, stack.get() + kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
   const int error = errno;
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   Started started;
