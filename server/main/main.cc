@@ -165,6 +165,7 @@ int Serve(const Flags& flags) {
 
   const absl::Status ended = supervisor.Run();
   (*api)->Shutdown();
+  journal->reset();  // its writer's last callbacks post to the loop
   if (!ended.ok()) (*logs)->Own(4, absl::StrCat("ended: ", std::string(ended.message())));
   (void)(*logs)->Flush();
   return ended.ok() ? 0 : 1;

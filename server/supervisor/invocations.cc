@@ -43,9 +43,10 @@ std::optional<Invocations::Pending> Invocations::Take(uint64_t id) {
   return pending;
 }
 
-void Invocations::Answer(const control::ResultRecord& record, std::string_view text) {
+void Invocations::Answer(uint64_t worker, const control::ResultRecord& record, std::string_view text) {
+  auto it = pending_.find(record.id);
+  if (it == pending_.end() || it->second.worker != worker) return;
   std::optional<Pending> pending = Take(record.id);
-  if (!pending) return;
   if (record.code != 0) return pending->reply(StatusOfFailure(text));
   v1::InvokeCommandResponse response;
   response.set_run(pending->run);

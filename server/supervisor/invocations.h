@@ -1,6 +1,7 @@
 #ifndef PUMA_SERVER_SUPERVISOR_INVOCATIONS_H_
 #define PUMA_SERVER_SUPERVISOR_INVOCATIONS_H_
 // Commands that were sent to a worker and wait for their result.
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -22,17 +23,18 @@ class Invocations {
     std::string command;
     Reply<v1::InvokeCommandResponse> reply;
   };
-  // A number that no other host process gives either: results of a killed host's commands must not be taken for ours.
+  // Thread-safe. A number that no other host process gives either: results of a killed host's commands must not be taken for ours.
   uint64_t NewId() { return next_id_++; }
   void Add(uint64_t id, Pending pending);
   // Nobody waits any more. Nothing when it has been answered.
   std::optional<Pending> Take(uint64_t id);
-  void Answer(const control::ResultRecord& record, std::string_view text);
+  // Only the worker that was asked may answer.
+  void Answer(uint64_t worker, const control::ResultRecord& record, std::string_view text);
   // The run ended: everything that waits for it is ABORTED.
   void RunEnded(uint64_t task, int64_t run);
 
  private:
-  uint64_t next_id_;
+  std::atomic<uint64_t> next_id_;
   std::map<uint64_t, Pending> pending_;
 };
 

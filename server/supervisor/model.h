@@ -72,6 +72,7 @@ struct TaskRec {
   control::SlotState seen = control::SlotState::kFree;
   uint64_t page = 0;                        // offered page of the newest run that offered one; 0: none
   std::map<uint64_t, uint32_t> page_slots;  // lane to slot, of the present run's page
+  std::set<uint64_t> unseen;                // lanes that it may offer and has not yet, as far as is known here
   std::set<uint64_t> paged;                 // lanes whose publishers have got its page
   std::set<uint64_t> connected;             // lanes that it has got
   bool rejoins = false;                     // its gates were away: what its old page says of living lanes no longer counts
@@ -90,6 +91,7 @@ struct WorkerRec {
   uint64_t control_segment = 0;
   UniqueFd doorbell, pidfd;
   std::vector<uint64_t> slots;    // task uid of each; 0: free
+  std::map<uint32_t, std::shared_ptr<const v1::LogSource>> slot_sources;  // whose each slot is, or was last
   std::vector<uint64_t> waiting;  // tasks that start when this worker's successor may
   // Log records on their way to the file.
   bool logs_in_flight = false;

@@ -149,6 +149,7 @@ void Supervisor::Tick() {
   if (now - last_tick_ < kTickNs * 9 / 10) return;
   const double seconds = static_cast<double>(now - last_tick_) / kSecond;
   last_tick_ = now;
+  std::erase_if(requests_, [now = RealNanos()](const auto& request) { return request.second.expires_unix_ns <= now; });
   bool moved = false;
   for (auto& [uid, task] : model_.tasks) {
     if (task->worker == 0) continue;

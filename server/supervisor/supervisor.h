@@ -93,6 +93,8 @@ class Supervisor : public Engine {
   void StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const std::string& module);
   void RunIsOver(TaskRec& task);
   void TaskGone(uint64_t uid);
+  void ForgetPipeline(const std::string& name);
+  bool RunsInGroup(const TaskRec& task) const;  // the present run; the spec may have changed since it was started
   void Signal(TaskRec& task, int signal);
   void KillRun(TaskRec& task);
   void KillTree(WorkerRec& worker);
@@ -108,6 +110,8 @@ class Supervisor : public Engine {
   void SendPage(TaskRec& reader, LaneRec& lane);
   std::optional<uint32_t> PageSlotFor(TaskRec& reader, const LaneRec& lane);
   void GateDown(TaskRec& reader);
+  void SendGateDown(TaskRec& reader, LaneRec& lane);
+  void TellWhoIsOut(LaneRec& lane);
   void EndLanes(TaskRec& publisher);
   void SendEndLane(TaskRec& reader, const std::string& port, TaskRec& publisher);
   void TellEndedPublishers(TaskRec& reader);
@@ -133,6 +137,8 @@ class Supervisor : public Engine {
   void OnTreeEmpty(ShimMessage& message);
   void AdoptJournal(const JournalSnapshot& snapshot);
   void AdoptRuns();
+  void EndUncounted(TaskRec& task, WorkerRec& worker);
+  void SeenLane(uint64_t task, uint64_t lane);
   void Settle();
   void BecomeReady();
   void WorkerIsOver(WorkerRec& worker);
@@ -173,6 +179,7 @@ class Supervisor : public Engine {
   void Finish(const Call& call, absl::StatusOr<std::string> response, bool changed);  // changed: after the commit, and remembered
   void ApplyChecked(const Call& call, const v1::ApplyPipelineRequest& request, const v1::PipelineSpec& spec);
   v1::ApplyPipelineResponse CommitApply(const v1::PipelineSpec& spec);
+  void TakeOverGroup(PipelineRec& pipeline);
   uint64_t AddTask(PipelineRec& pipeline, const std::string& base, const std::string& name, int32_t replica);
   void ChangeTask(PipelineRec& pipeline, TaskRec& task, v1::PlannedChange::Action action);
   void DeleteTask(TaskRec& task);

@@ -208,8 +208,7 @@ void Supervisor::Delete(const v1::DeletePipelineRequest& request, Reply<v1::Dele
     turn_dirty_ = pipelines_changed_ = true;
     const std::map<std::string, uint64_t> tasks = pipeline->tasks;
     if (tasks.empty()) {
-      turn_.delete_pipelines.push_back(pipeline->row.name);
-      model_.pipelines.erase(pipeline->row.name);
+      ForgetPipeline(pipeline->row.name);
     }
     for (const auto& [name, uid] : tasks) DeleteTask(*model_.task(uid));
     Finish(call, v1::DeletePipelineResponse().SerializeAsString(), true);
@@ -293,6 +292,7 @@ v1::ApplyPipelineResponse Supervisor::CommitApply(const v1::PipelineSpec& spec) 
     created->row.create_unix_ns = now;
     pipeline = created.get();
     model_.pipelines[spec.pipeline()] = std::move(created);
+    TakeOverGroup(*pipeline);
   }
   v1::ApplyPipelineResponse response;
   const std::vector<v1::PlannedChange> changes = PlanChanges(pipeline->spec, spec);
@@ -327,6 +327,21 @@ v1::ApplyPipelineResponse Supervisor::CommitApply(const v1::PipelineSpec& spec) 
   return response;
 }
 
+// A group worker that another journal's host left running is ended before this pipeline's own may start.
+void Supervisor::TakeOverGroup(PipelineRec& pipeline) {
+  for (auto it = unmanaged_.begin(); it != unmanaged_.end(); ++it) {
+    if (it->second != absl::StrCat("group ", PipelineName(pipeline.row.name))) continue;
+    WorkerRec& group = *model_.worker(it->first);
+    group.group = true;
+    group.pipeline = pipeline.row.name;
+    pipeline.group = {group.id.key, pipeline.row.name, static_cast<int64_t>(group.id.run)};
+    turn_.put_groups.push_back(pipeline.group);
+    KillTree(group);
+    unmanaged_.erase(it);
+    return;
+  }
+}
+
 uint64_t Supervisor::AddTask(PipelineRec& pipeline, const std::string& base, const std::string& name, int32_t replica) {
   auto task = std::make_unique<TaskRec>();
   task->full_name = TaskName(pipeline.row.name, name);
@@ -343,11 +358,9 @@ uint64_t Supervisor::AddTask(PipelineRec& pipeline, const std::string& base, con
     WorkerRec& worker = *model_.worker(key);
     task->row.uid = key;
     task->life.run = static_cast<int64_t>(worker.id.run);
-    task->life.run_started = true;
-    task->life.state = v1::TASK_STATE_STARTING;
     task->worker = key;
     worker.slots.assign(1, key);
-    KillTree(worker);
+    EndUncounted(*task, worker);
     break;
   }
   unmanaged_.erase(task->row.uid);
@@ -370,8 +383,8 @@ void Supervisor::ChangeTask(PipelineRec& pipeline, TaskRec& task, v1::PlannedCha
   task.spec = pipeline.spec.tasks().at(task.row.base);
   task.policy = PolicyOf(task.spec);
   if (action == v1::PlannedChange::ACTION_UPDATE) task.row.generation = pipeline.row.generation;
-  task.lanes_ended = false;
   Feed(task, Event::Kind::kSpecChanged, [](Event& event) { event.run = 0; });
+  task.lanes_ended = task.life.state == v1::TASK_STATE_SUCCEEDED || task.life.state == v1::TASK_STATE_FAILED;
   PutTask(task);
   Show(task);
 }

@@ -69,7 +69,7 @@ void Supervisor::Perform(TaskRec& task, Action::Kind action) {
       if (WorkerRec* worker = model_.worker(task.worker); worker != nullptr && task.start_sent) worker->control->SendStop(task.slot);
       return;
     case Action::Kind::kSignalTerm:
-      if (!IsThread(task)) Signal(task, SIGTERM);
+      if (!RunsInGroup(task)) Signal(task, SIGTERM);
       return;
     case Action::Kind::kSignalAbort:
       Signal(task, SIGABRT);
@@ -86,6 +86,7 @@ void Supervisor::Perform(TaskRec& task, Action::Kind action) {
       EndLanes(task);
       return;
     case Action::Kind::kRemove:
+      std::erase_if(turn_.put_tasks, [&](const TaskRow& row) { return row.uid == uid; });  // a change deletes before it puts
       turn_.delete_tasks.push_back(uid);
       turn_dirty_ = true;
       TaskGone(uid);
@@ -195,12 +196,16 @@ void Supervisor::Launch(uint64_t uid, int64_t run) {
 }
 
 void Supervisor::FailStart(TaskRec& task, const std::string& why) {
+  const uint64_t uid = task.row.uid;
   task.worker = 0;
   Feed(task, Event::Kind::kSpawnError, [&](Event& event) {
     event.exit.set_cause(v1::EXIT_CAUSE_START_FAILED);
     event.exit.mutable_error()->set_message(why);
     event.exit.set_summary(absl::StrCat("could not be started: ", why));
   });
+  if (model_.task(uid) == nullptr || !Terminal(task.life.state)) return;
+  task.gates_removed = true;  // it will not read: nobody waits for it
+  GateDown(task);
 }
 
 void Supervisor::LaunchInGroup(TaskRec& task, const std::string& module) {
@@ -285,6 +290,10 @@ absl::StatusOr<WorkerRec*> Supervisor::SpawnWorker(shim::RunId id, uint32_t slot
 
 void Supervisor::StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const std::string& module) {
   worker.slots[slot] = task.row.uid;
+  auto source = std::make_shared<v1::LogSource>();
+  source->set_task(task.row.name);
+  source->set_run(task.life.run);
+  worker.slot_sources[slot] = std::move(source);
   task.worker = worker.id.key;
   task.slot = slot;
   task.ticket = NewId();
@@ -306,6 +315,10 @@ void Supervisor::StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const 
   const int fd = memfd->get();
   shim_->Send(shim::Type::kStartTask, start, std::as_bytes(std::span(launch.grants)), std::span(&fd, 1));
   task.start_sent = true;
+  task.unseen.clear();
+  for (const shim::Grant& grant : launch.grants) {
+    if (grant.kind == shim::SegmentKind::kLane) task.unseen.insert(grant.segment);
+  }
 }
 
 // ---- ending --------------------------------------------------------------------------------------------------------------------------
@@ -320,7 +333,7 @@ void Supervisor::Signal(TaskRec& task, int signal) {
 }
 
 void Supervisor::KillRun(TaskRec& task) {
-  if (IsThread(task) && task.seen >= control::SlotState::kCompleted)
+  if (RunsInGroup(task) && task.seen >= control::SlotState::kCompleted)
     return;  // its thread has ended; only a stuck one takes its group along
   if (WorkerRec* worker = model_.worker(task.worker)) return KillTree(*worker);
   const uint64_t uid = task.row.uid;
@@ -356,6 +369,20 @@ void Supervisor::RunIsOver(TaskRec& task) {
   GateDown(task);
 }
 
+void Supervisor::ForgetPipeline(const std::string& name) {
+  PipelineRec* pipeline = model_.pipeline(name);
+  std::erase_if(turn_.put_pipelines, [&](const PipelineRow& row) { return row.name == name; });
+  turn_.delete_pipelines.push_back(name);
+  if (pipeline->group.uid != 0) turn_.delete_groups.push_back(pipeline->group.uid);
+  turn_dirty_ = pipelines_changed_ = true;
+  model_.pipelines.erase(name);
+}
+
+bool Supervisor::RunsInGroup(const TaskRec& task) const {
+  const WorkerRec* worker = model_.worker(task.worker);
+  return worker != nullptr && worker->group;
+}
+
 void Supervisor::TaskGone(uint64_t uid) {
   TaskRec& task = *model_.task(uid);
   feed_.Remove(task.full_name);
@@ -371,7 +398,7 @@ void Supervisor::TaskGone(uint64_t uid) {
     if (page->task == uid) segments.push_back(id);
   }
   DropSegments(segments);
-  pipeline.tasks.erase(task.row.name);
+  if (auto it = pipeline.tasks.find(task.row.name); it != pipeline.tasks.end() && it->second == uid) pipeline.tasks.erase(it);
   if (auto armed = armed_.find(uid); armed != armed_.end()) {
     task.life.deadline = 0;
     ArmTimer(task);
@@ -380,10 +407,7 @@ void Supervisor::TaskGone(uint64_t uid) {
   pipelines_changed_ = true;
   EndIdleGroup(name);
   if (pipeline.row.deleting && pipeline.tasks.empty() && model_.worker(pipeline.group.uid) == nullptr) {
-    turn_.delete_pipelines.push_back(name);
-    if (pipeline.group.uid != 0) turn_.delete_groups.push_back(pipeline.group.uid);
-    turn_dirty_ = true;
-    model_.pipelines.erase(name);
+    ForgetPipeline(name);
   }
 }
 

@@ -65,7 +65,11 @@ void Supervisor::AdoptJournal(const JournalSnapshot& snapshot) {
   }
   for (const TaskRow& row : snapshot.tasks) {
     PipelineRec* pipeline = model_.pipeline(row.pipeline);
-    if (pipeline == nullptr) continue;
+    if (pipeline == nullptr) {
+      turn_.delete_tasks.push_back(row.uid);
+      turn_dirty_ = true;
+      continue;
+    }
     auto task = std::make_unique<TaskRec>();
     task->row = row;
     task->full_name = TaskName(row.pipeline, row.name);
@@ -129,11 +133,17 @@ void Supervisor::AdoptRuns() {
     for (uint32_t slot = 0; slot < worker->slots.size() && worker->control->connected(); ++slot) {
       const control::HostControl::SlotView view = worker->control->View(slot);
       TaskRec* task = model_.task(view.task);
-      const bool present = view.state != control::SlotState::kFree && task != nullptr && task->worker == 0;
+      const bool theirs =
+          worker->group ? task != nullptr && task->row.pipeline == worker->pipeline : view.task == key && view.run == worker->id.run;
+      const bool present = view.state != control::SlotState::kFree && task != nullptr && task->worker == 0 && theirs;
       // A slot of a group keeps the end of its last task until the next one enters: that end is news only if no host has committed it.
       const bool news = view.state < control::SlotState::kCompleted || static_cast<int64_t>(view.run) > task->life.exit.run();
       if (!present || !news || static_cast<int64_t>(view.run) < task->life.run) continue;
       worker->slots[slot] = view.task;
+      auto source = std::make_shared<v1::LogSource>();
+      source->set_task(task->row.name);
+      source->set_run(static_cast<int64_t>(view.run));
+      worker->slot_sources[slot] = std::move(source);
       task->worker = key;
       task->slot = slot;
       task->ticket = view.ticket;
@@ -145,14 +155,15 @@ void Supervisor::AdoptRuns() {
       task->life.deadline = BootNanos() + task->policy.start_deadline_ns;
       ++adopted;
     }
+    // What a young group was told to start is not known.
+    if (worker->group && !worker->ending && !worker->control->connected()) KillTree(*worker);
     if (TaskRec* task = model_.task(key);
-        task != nullptr && task->worker == 0 && !worker->group) {  // too young to have a W with its task in it
+        task != nullptr && task->worker == 0 && !worker->group &&
+        static_cast<int64_t>(worker->id.run) > task->life.exit.run()) {  // too young to have a W with its task in it
       worker->slots[0] = key;
       task->worker = key;
       task->life.run = static_cast<int64_t>(worker->id.run);
-      task->life.run_started = true;
-      task->life.state = v1::TASK_STATE_STARTING;
-      KillTree(*worker);
+      EndUncounted(*task, *worker);
     }
     if (worker->describes) KillTree(*worker);
     if (!unmanaged_.contains(key)) continue;
@@ -175,6 +186,19 @@ void Supervisor::AdoptRuns() {
     settle_at_ = BootNanos() + kSettleNs;
     Log(2, absl::StrCat("adopted ", adopted, " running tasks"));
   }
+}
+
+// A run that this host can't lead is ended by us; that is no fault of the task's.
+void Supervisor::EndUncounted(TaskRec& task, WorkerRec& worker) {
+  task.life.run_started = true;
+  if (worker.ending) {
+    task.life.state = v1::TASK_STATE_STARTING;  // it has ended by itself: that is judged
+    return;
+  }
+  task.life.state = v1::TASK_STATE_STOPPING;
+  task.life.why = Why::kSibling;
+  task.life.stage = 2;
+  KillTree(worker);
 }
 
 void Supervisor::BecomeReady() {
@@ -207,10 +231,11 @@ void Supervisor::BecomeReady() {
     OnDoorbell(key);
   }
   for (const auto& [name, pipeline] : model_.pipelines) reconsider_.insert(name);
+  std::vector<std::string> empty;
   for (const auto& [name, pipeline] : model_.pipelines) {
-    if (pipeline->row.deleting && pipeline->tasks.empty()) turn_.delete_pipelines.push_back(name), turn_dirty_ = true;
+    if (pipeline->row.deleting && pipeline->tasks.empty() && model_.worker(pipeline->group.uid) == nullptr) empty.push_back(name);
   }
-  for (const std::string& name : turn_.delete_pipelines) model_.pipelines.erase(name);
+  for (const std::string& name : empty) ForgetPipeline(name);
   collect_ = pipelines_changed_ = true;
   Log(2, absl::StrCat("ready: incarnation ", incarnation_, ", ", model_.tasks.size(), " tasks in ", model_.pipelines.size(), " pipelines"));
   for (auto& work : std::exchange(when_ready_, {})) work();
@@ -247,9 +272,16 @@ void Supervisor::OnSegment(ShimMessage& message, bool adopted) {
 
 void Supervisor::OnControl(const shim::SegmentItem& item, UniqueFd fd) {
   WorkerRec* worker = model_.worker(item.owner.key);
-  if (worker == nullptr || worker->id.run != item.owner.run || worker->control == nullptr) return;
+  if (worker == nullptr || worker->id.run != item.owner.run || worker->control == nullptr) {
+    if (!serving_) DropSegments({item.segment});  // runs come before segments: it is nobody's
+    return;
+  }
   worker->control_segment = item.segment;
+  if (worker->control->connected()) return;  // told twice
   if (absl::Status connected = worker->control->ConnectWorker(std::move(fd)); !connected.ok()) return Quarantine(*worker, connected);
+  // Where earlier hosts have got to; what a dead worker left in its pipes is numbered from there on.
+  const uint64_t position = worker->control->host().log_position.load(std::memory_order_relaxed);
+  if (position != 0) worker->last_sequence = position - 1;
   if (serving_) OnDoorbell(worker->id.key);
 }
 
@@ -286,16 +318,26 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
   if (!ring.ok() || !labelled || ring->constants().lane_id != item.segment) {
     Log(4, absl::StrCat("a lane of task ", item.task,
                         " is quarantined: ", ring.ok() ? "its label or id is not the granted one" : std::string(ring.status().message())));
+    SeenLane(item.task, item.segment);
     return DropSegments({item.segment});
   }
   lane->segment = *std::move(segment);
   (void)lane->segment.TakeFd();
   lane->ring = *std::move(ring);
   LaneRec& added = *lane;
-  const TaskRec* publisher = model_.task(added.publisher);
+  TaskRec* publisher = model_.task(added.publisher);
   added.ended = publisher == nullptr || publisher->worker == 0 || added.epoch != static_cast<uint32_t>(publisher->life.run);
   model_.lanes[added.id] = std::move(lane);
-  if (!adopted) ConnectLane(added);
+  if (adopted) return;
+  ConnectLane(added);
+  TellWhoIsOut(added);
+  SeenLane(item.task, added.id);
+}
+
+// The doorbell may have told the end of a group's task before the shim told of its lanes: the end had to wait.
+void Supervisor::SeenLane(uint64_t uid, uint64_t lane) {
+  TaskRec* task = model_.task(uid);
+  if (task != nullptr && task->unseen.erase(lane) > 0 && task->unseen.empty()) loop_.Post([this, key = task->worker] { OnDoorbell(key); });
 }
 
 // ---- runs ----------------------------------------------------------------------------------------------------------------------------
@@ -374,7 +416,14 @@ void Supervisor::OnExited(const shim::Exited& exited) {
 void Supervisor::OnTreeEmpty(ShimMessage& message) {
   const shim::Exited exited = message.As<shim::TreeEmpty>().exit;
   WorkerRec* worker = model_.worker(exited.id.key);
-  if (worker == nullptr || worker->id.run != exited.id.run) return AckExit(exited);
+  if (worker == nullptr || worker->id.run != exited.id.run) {
+    if (serving_) return AckExit(exited);
+    when_ready_.push_back([this, exited] {  // the inventory says it again, unless it is nobody's
+      const WorkerRec* late = model_.worker(exited.id.key);
+      if (late == nullptr || late->id.run != exited.id.run) AckExit(exited);
+    });
+    return;
+  }
   worker->tree_empty = true;
   worker->exited = exited;
   if (message.fds.size() == 2) {
@@ -438,16 +487,14 @@ void Supervisor::WorkerIsOver(WorkerRec& worker) {
         if (it == model_.workers.end() || it->second->id.run != exited.id.run) return;
         const std::unique_ptr<WorkerRec> gone = std::move(it->second);
         model_.workers.erase(it);
+        if (gone->control_segment != 0) DropSegments({gone->control_segment});
         unmanaged_.erase(key);
         for (uint64_t uid : gone->waiting) {
           if (TaskRec* task = model_.task(uid)) Launch(uid, task->life.run);
         }
         PipelineRec* pipeline = model_.pipeline(gone->pipeline);
         if (pipeline != nullptr && pipeline->row.deleting && pipeline->tasks.empty()) {
-          turn_.delete_pipelines.push_back(pipeline->row.name);
-          turn_.delete_groups.push_back(key);
-          turn_dirty_ = pipelines_changed_ = true;
-          model_.pipelines.erase(gone->pipeline);
+          ForgetPipeline(gone->pipeline);
         }
       });
     });

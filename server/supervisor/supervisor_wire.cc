@@ -37,7 +37,8 @@ void Supervisor::Connect(TaskRec& reader, LaneRec& lane, const std::string& port
   const bool resumed = reader.page_slots.contains(lane.id) && !reader.paged.contains(lane.id);
   if (!PageSlotFor(reader, lane)) return;
   const bool lossy = Lossy(*model_.pipeline(reader.row.pipeline), BufferOfLane(model_, lane));
-  if (!lossy && !lane.ended && reader.paged.insert(lane.id).second) SendPage(reader, lane);
+  // To a lossy lane a page is no gate; it lets the publisher wake its reader.
+  if (!lane.ended && reader.paged.insert(lane.id).second) SendPage(reader, lane);
   if (lossy || lane.ended || resumed) SendLane(reader, lane, port, std::max(lane.ring.released(), lane.ring.constants().base));
 }
 
@@ -93,16 +94,26 @@ void Supervisor::SendPage(TaskRec& reader, LaneRec& lane) {
 // The reader's run is over: its publishers prefer other replicas; or, when it has ended for good, stop waiting for it.
 void Supervisor::GateDown(TaskRec& reader) {
   for (const InputLane& input : LanesReadBy(model_, reader)) {
-    if (input.lane->ended) continue;
-    const TaskRec* publisher = model_.task(input.lane->publisher);
-    WorkerRec* worker = publisher == nullptr ? nullptr : model_.worker(publisher->worker);
-    if (worker == nullptr) continue;
-    shim::GateDown down{};
-    down.to = worker->id;
-    down.subscription = reader.row.uid;
-    down.slot = publisher->slot;
-    down.remove = reader.gates_removed ? 1 : 0;
-    shim_->Send(shim::Type::kGateDown, down);
+    if (!input.lane->ended) SendGateDown(reader, *input.lane);
+  }
+}
+
+void Supervisor::SendGateDown(TaskRec& reader, LaneRec& lane) {
+  const TaskRec* publisher = model_.task(lane.publisher);
+  WorkerRec* worker = publisher == nullptr ? nullptr : model_.worker(publisher->worker);
+  if (worker == nullptr) return;
+  shim::GateDown down{};
+  down.to = worker->id;
+  down.subscription = reader.row.uid;
+  down.slot = publisher->slot;
+  down.remove = reader.gates_removed ? 1 : 0;
+  shim_->Send(shim::Type::kGateDown, down);
+}
+
+// A new lane's publisher learns which of its readers have ended for good: it must not choose their lane.
+void Supervisor::TellWhoIsOut(LaneRec& lane) {
+  for (const Port& reader : ReadersOfLane(model_, lane)) {
+    if (reader.task->gates_removed) SendGateDown(*reader.task, lane);
   }
 }
 
@@ -144,9 +155,9 @@ void Supervisor::SendEndLane(TaskRec& reader, const std::string& port, TaskRec& 
 void Supervisor::OnAttached(const shim::Attached& attached) {
   TaskRec* reader = model_.task(attached.subscription);
   auto lane = model_.lanes.find(attached.lane);
-  if (reader == nullptr || lane == model_.lanes.end() || !reader->paged.contains(attached.lane) ||
-      reader->connected.contains(attached.lane))
-    return;
+  const TaskRec* publisher = lane == model_.lanes.end() ? nullptr : model_.task(lane->second->publisher);
+  if (publisher == nullptr || publisher->worker != attached.id.key) return;  // only the lane's publisher can say so
+  if (reader == nullptr || !reader->paged.contains(attached.lane) || reader->connected.contains(attached.lane)) return;
   for (const auto& [port, buffer] : reader->spec.inputs()) {
     if (buffer == BufferOfLane(model_, *lane->second)) SendLane(*reader, *lane->second, port, attached.start);
   }

@@ -48,7 +48,7 @@ void Supervisor::Drain(WorkerRec& worker, bool last) {
   for (const auto& [record, text] : results) {
     auto describing = describing_.find(worker.id.key);
     if (describing == describing_.end()) {
-      invocations_.Answer(record, text);
+      invocations_.Answer(worker.id.key, record, text);
       continue;
     }
     auto done = std::move(describing->second);
@@ -84,6 +84,8 @@ void Supervisor::ScanSlot(WorkerRec& worker, uint32_t slot) {
   if (state == task->seen) return;
   const control::HostControl::SlotView view = worker.control->View(slot);
   if (view.task != task->row.uid || static_cast<int64_t>(view.run) != task->life.run || view.state == task->seen) return;
+  if (worker.group && Final(view.state) && !task->unseen.empty() && (view.state != control::SlotState::kFailed || view.published != 0))
+    return;  // SeenLane
   const bool was_ready = task->seen >= control::SlotState::kRunning;
   task->seen = view.state;
   const uint64_t uid = task->row.uid;
@@ -161,7 +163,13 @@ std::shared_ptr<const v1::LogSource> Supervisor::SourceOf(WorkerRec& worker, uin
     if (view->slot_plus_one != 0 && view->slot_plus_one <= worker.slots.size()) uid = worker.slots[view->slot_plus_one - 1];
   }
   source->set_pipeline(worker.pipeline);
-  if (const TaskRec* task = model_.task(uid)) {
+  if (worker.group && view.ok() && view->slot_plus_one != 0) {  // the slot may be free by now: its last task's records are on their way
+    auto last = worker.slot_sources.find(view->slot_plus_one - 1);
+    if (last != worker.slot_sources.end()) {
+      source->set_task(last->second->task());
+      source->set_run(last->second->run());
+    }
+  } else if (const TaskRec* task = model_.task(uid)) {
     source->set_pipeline(task->row.pipeline);
     source->set_task(task->row.name);
     source->set_run(task->life.run);

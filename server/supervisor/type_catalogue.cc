@@ -29,10 +29,12 @@ const json& ListOf(const json& object, const char* key) {
 }
 
 void FillPort(const json& port, v1::PortInfo& out) {
+  if (!port.is_object()) return;
   out.set_name(TextOf(port, "name"));
   out.set_type(TextOf(port, "type"));
   out.set_help(TextOf(port, "help"));
-  out.set_optional(port.value("optional", false));
+  auto optional = port.find("optional");
+  out.set_optional(optional != port.end() && optional->is_boolean() && optional->get<bool>());
 }
 
 v1::RunnableType TypeOf(const std::string& module, const json& type) {

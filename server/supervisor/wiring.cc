@@ -85,6 +85,21 @@ control::OutputSpec PlanOutput(const Model& model, const PipelineRec& pipeline, 
   return output;
 }
 
+// A death that the task had no part in is no delivery of what it had in hand.
+bool ItsFault(v1::ExitCause cause) {
+  return cause != v1::EXIT_CAUSE_SIBLING && cause != v1::EXIT_CAUSE_LOST && cause != v1::EXIT_CAUSE_KILLED &&
+         cause != v1::EXIT_CAUSE_STOPPED;
+}
+
+uint64_t EarlierDeliveries(const Model& model, const TaskRec& task, const LaneRec& lane) {
+  auto page = model.pages.find(task.page);
+  for (uint32_t i = 0; page != model.pages.end() && i < TaskPage::kSlots; ++i) {
+    const PageSlot& slot = page->second->view.slot(i);
+    if (slot.tag.load(std::memory_order_acquire) == lane.id) return slot.deliveries.load(std::memory_order_relaxed);
+  }
+  return 0;
+}
+
 control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, TaskRec& task, const std::string& port,
                              const std::string& buffer) {
   control::InputSpec input;
@@ -105,7 +120,7 @@ control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, Ta
     lane.epoch = known.lane->epoch;
     lane.page_slot = static_cast<uint32_t>(task.page_slots.size());
     lane.next = state->next;
-    lane.deliveries = state->deliveries;
+    lane.deliveries = ItsFault(task.life.exit.cause()) ? state->deliveries : EarlierDeliveries(model, task, *known.lane);
     task.page_slots[lane.lane] = lane.page_slot;
     input.lanes.push_back(lane);
   }
@@ -128,7 +143,8 @@ uint32_t LanesEach(const Model& model, const PipelineRec& pipeline, const std::s
 }
 
 bool ReadsReplica(const TaskRec& reader, uint32_t replica) {
-  return reader.spec.replicas() <= 1 || static_cast<uint32_t>(reader.row.replica) == replica;
+  return reader.spec.replicas() <= 1 ||
+         static_cast<uint32_t>(reader.row.replica) == replica % reader.spec.replicas();  // after scaling down, too
 }
 
 std::string BufferOfLane(const Model& model, const LaneRec& lane) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ class OutputLane {
   std::atomic<bool> living_{true};
   Mutex mutex_;
   std::map<uint64_t, TaskPageView> pages_ PUMA_GUARDED_BY(mutex_);
+  std::set<uint64_t> out_ PUMA_GUARDED_BY(mutex_);  // subscriptions that ended for good: nobody reads here on their behalf
 };
 
 // Inert, until Open; after Close each use is FAILED_PRECONDITION. One publishing thread at a time.

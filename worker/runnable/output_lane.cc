@@ -75,7 +75,8 @@ absl::StatusOr<uint64_t> OutputLane::SetGate(uint64_t subscription, UniqueFd pag
   MutexLock lock(mutex_);
   const uint64_t start = writer_->SetGate(gate);  // the old page's words are no longer looked at
   pages_.insert_or_assign(subscription, *std::move(view));
-  living_.store(writer_->AllGatesLiving(), std::memory_order_release);
+  out_.erase(subscription);
+  living_.store(writer_->AllGatesLiving() && out_.empty(), std::memory_order_release);
   return start;
 }
 
@@ -83,11 +84,12 @@ void OutputLane::GateDown(uint64_t subscription, bool remove) {
   MutexLock lock(mutex_);
   if (remove) {
     writer_->RemoveGate(subscription);
+    out_.insert(subscription);
     pages_.erase(subscription);
   } else {
     writer_->MarkDown(subscription);
   }
-  living_.store(writer_->AllGatesLiving(), std::memory_order_release);
+  living_.store(writer_->AllGatesLiving() && out_.empty(), std::memory_order_release);
 }
 
 }  // namespace puma::internal
