@@ -121,6 +121,24 @@ TEST_F(AdoptionTest, TheLogHasNoGapAndNoRepetition) {
   }
 }
 
+TEST_F(AdoptionTest, WhatWasDeletedAndAppliedAgainIsOneTaskForTheNextHost) {
+  const std::string spec =
+      "pipeline: p\nmodules: [flow]\ntasks:\n  s: {type: flow.Servant}\n  t: {type: flow.Servant, placement: thread}\n";
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(Apply(spec).ok());
+    for (const char* task : {"p/s", "p/t"}) ASSERT_TRUE(WaitForState(task, v1::TASK_STATE_RUNNING)) << task;
+    if (round == 1) break;
+    ASSERT_EQ(Ctl({"delete", "pipeline", "p"}).code, 0);
+    ASSERT_TRUE(Eventually([&] { return client().ListPipelines()->pipelines_size() == 0; }));
+  }
+  const v1::Task before = Task("p/s");
+  KillHost();
+  ASSERT_TRUE(WaitForState("p/s", v1::TASK_STATE_RUNNING));
+  EXPECT_EQ(Task("p/s").uid(), before.uid());
+  EXPECT_EQ(Task("p/s").status().pid(), before.status().pid());
+  EXPECT_EQ(client().ListTasks()->tasks_size(), 2);
+}
+
 TEST_F(AdoptionTest, ALostJournalNeverLeadsToTwoLiveRuns) {
   ASSERT_TRUE(Apply("pipeline: p\nmodules: [flow]\ntasks:\n  s: {type: flow.Servant}\n").ok());
   ASSERT_TRUE(WaitForState("p/s", v1::TASK_STATE_RUNNING));
