@@ -84,8 +84,8 @@ void Supervisor::ScanSlot(WorkerRec& worker, uint32_t slot) {
   if (state == task->seen) return;
   const control::HostControl::SlotView view = worker.control->View(slot);
   if (view.task != task->row.uid || static_cast<int64_t>(view.run) != task->life.run || view.state == task->seen) return;
-  if (worker.group && Final(view.state) && !task->unseen.empty() && (view.state != control::SlotState::kFailed || view.published != 0))
-    return;  // SeenLane
+  // What it published must be known before its end is; SeenLane comes back here.
+  if (worker.group && Final(view.state) && !task->unseen.empty() && view.published != 0) return;
   const bool was_ready = task->seen >= control::SlotState::kRunning;
   task->seen = view.state;
   const uint64_t uid = task->row.uid;
