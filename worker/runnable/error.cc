@@ -191,7 +191,8 @@ absl::Status Fail(absl::StatusCode code, std::string_view message, Here where) {
   if (status.ok()) return status;
   Writer out;
   WriteFrame(out, 0, FrameOf(where));
-  for (uintptr_t address : internal::CaptureStack(1).view()) WriteFrame(out, address, {});
+  const auto stack = internal::CaptureStack(1);  // a view of a temporary would outlive it in the loop
+  for (uintptr_t address : stack.view()) WriteFrame(out, address, {});
   status.SetPayload(kPlacesPayload, absl::Cord(std::move(out.out())));
   return status;
 }
