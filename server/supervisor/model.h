@@ -90,9 +90,9 @@ struct WorkerRec {
   std::unique_ptr<control::HostControl> control;
   uint64_t control_segment = 0;
   UniqueFd doorbell, pidfd;
-  std::vector<uint64_t> slots;    // task uid of each; 0: free
+  std::vector<uint64_t> slots;                                            // task uid of each; 0: free
   std::map<uint32_t, std::shared_ptr<const v1::LogSource>> slot_sources;  // whose each slot is, or was last
-  std::vector<uint64_t> waiting;  // tasks that start when this worker's successor may
+  std::vector<uint64_t> waiting;                                          // tasks that start when this worker's successor may
   // Log records on their way to the file.
   bool logs_in_flight = false;
   uint64_t last_sequence = 0;

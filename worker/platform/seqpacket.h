@@ -17,9 +17,9 @@ inline constexpr size_t kMaxPacketFds = 64;
 int SendPacket(int socket, std::span<const std::byte> bytes, std::span<const int> fds);
 
 struct Packet {
-  std::vector<std::byte> bytes;   // empty with error 0: the peer has closed
-  std::vector<UniqueFd> fds;      // CLOEXEC
-  int error = 0;                  // errno; EAGAIN: nothing there; EMSGSIZE: cut (its descriptors are closed)
+  std::vector<std::byte> bytes;  // empty with error 0: the peer has closed
+  std::vector<UniqueFd> fds;     // CLOEXEC
+  int error = 0;                 // errno; EAGAIN: nothing there; EMSGSIZE: cut (its descriptors are closed)
 };
 // Receives one packet; blocks unless the socket is non-blocking.
 Packet ReceivePacket(int socket);

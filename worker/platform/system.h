@@ -26,7 +26,7 @@ absl::StatusOr<std::string> BootId();
 bool RegisterMembarrier();
 
 UniqueFd PidfdOpen(int pid);
-int PidfdSendSignal(int pidfd, int signal);   // 0 or errno
+int PidfdSendSignal(int pidfd, int signal);  // 0 or errno
 
 // The thread's id as the kernel and logs have it.
 int64_t ThreadId();
