@@ -148,6 +148,7 @@ class TaskFixture : public ::testing::Test {
       return absl::OkStatus();
     };
     hooks.offer_lane = [this](uint64_t id, Segment& s) {
+      MutexLock lock(lanes_mutex_);  // the task's thread offers, the test looks
       lanes_[id] = s.TakeFd();
       return absl::OkStatus();
     };
@@ -212,8 +213,8 @@ class TaskFixture : public ::testing::Test {
   class Reader {
    public:
     Reader(TaskFixture& fixture, uint64_t lane, uint64_t subscription) : page_(*TaskPage::Create(subscription, 1, {})) {
-      EXPECT_TRUE(Eventually([&] { return fixture.lanes_.count(lane) > 0; }));
-      auto reader = LaneReader::Open(Duplicate(fixture.lanes_[lane].get()), page_.slot(0), 0);
+      EXPECT_TRUE(Eventually([&] { return fixture.LaneFd(lane) >= 0; }));
+      auto reader = LaneReader::Open(Duplicate(fixture.LaneFd(lane)), page_.slot(0), 0);
       EXPECT_TRUE(reader.ok()) << reader.status();
       reader_ = *std::move(reader);
       EXPECT_TRUE(fixture.runner_->SetGate(lane, subscription, page_.segment().TakeFd(), 0).ok());
@@ -251,7 +252,13 @@ class TaskFixture : public ::testing::Test {
   std::unique_ptr<control::WorkerControl> control_;
   std::unique_ptr<runner::ControlCommands> commands_;
   UniqueFd page_;
-  std::map<uint64_t, UniqueFd> lanes_;
+  int LaneFd(uint64_t lane) {
+    MutexLock lock(lanes_mutex_);
+    auto it = lanes_.find(lane);
+    return it == lanes_.end() ? -1 : it->second.get();
+  }
+  Mutex lanes_mutex_;
+  std::map<uint64_t, UniqueFd> lanes_ PUMA_GUARDED_BY(lanes_mutex_);
   std::atomic<bool> running_{false}, ended_{false};
   uint64_t next_id_ = 0;
   std::unique_ptr<runner::TaskRunner> runner_;
