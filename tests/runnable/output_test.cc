@@ -76,7 +76,10 @@ TEST_F(OutputTest, ErrorsAreImmediateOnAFullLane) {
 TEST_F(OutputTest, WarnAndIgnoreDrop) {
   for (const char* policy : {"warn", "ignore"}) {
     spec_.outputs.clear();
-    lanes_.clear();
+    {
+      MutexLock lock(lanes_mutex_);
+      lanes_.clear();
+    }
     Output("out", policy, 2);
     Start<Source>();
     for (int i = 1; i <= 5; ++i) EXPECT_EQ(Call("publish", "{\"value\": " + std::to_string(i) + "}"), "null");
@@ -160,7 +163,10 @@ TEST_F(OutputTest, ANormalEndCompletesAndAnErrorDoesNot) {
     EXPECT_EQ(Join().kind, Outcome::Kind::kCompleted);
   }
   spec_.inputs.clear();
-  lanes_.clear();
+  {
+    MutexLock lock(lanes_mutex_);
+    lanes_.clear();
+  }
   Start<Source>();
   Reader<int> reader(*this, 900, 500);
   EXPECT_EQ(Call("fail", ""), "null");
