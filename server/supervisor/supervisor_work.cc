@@ -80,7 +80,7 @@ void Supervisor::ScanSlot(WorkerRec& worker, uint32_t slot) {
   }
   if (task == nullptr || task->worker != worker.id.key) return;
   // The state alone first: a look at a slot that did not change costs one load.
-  const auto state = static_cast<control::SlotState>(worker.control->task(slot).state.load(std::memory_order_acquire));
+  const auto state = control::StateIn(worker.control->task(slot).state.load(std::memory_order_acquire));
   if (state == task->seen) return;
   const control::HostControl::SlotView view = worker.control->View(slot);
   if (view.task != task->row.uid || static_cast<int64_t>(view.run) != task->life.run || view.state == task->seen) return;

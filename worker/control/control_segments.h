@@ -2,6 +2,7 @@
 #define PUMA_WORKER_CONTROL_CONTROL_SEGMENTS_H_
 // The two segments between a worker and the host. W is written by the worker: task slots, results, log records, their sources. H is
 // written by the host: commands, how far it has read W, and whether it sleeps. Both outlive a host; its successor goes on from them.
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,11 +40,13 @@ enum class SlotState : uint32_t {
   kStopped = 4,    // ended since it was asked to
   kFailed = 5,     // ended with an error, which stands in `failure`
 };
+// What `TaskSlot::state` holds. A stranger's number that is no state reads as kFailed.
+inline SlotState StateIn(uint32_t word) { return static_cast<SlotState>(std::min(word % 8, static_cast<uint32_t>(SlotState::kFailed))); }
 struct TaskSlot {
   alignas(kLine) Word64 task;  // uid; written before state
   Word64 run;
   Word64 ticket;
-  Word32 state;                            // SlotState, release; every change rings the doorbell
+  Word32 state;                            // changes so far * 8 + SlotState, release; every change rings the doorbell
   uint32_t failure_length;                 // before state = kFailed; JSON of failure.h
   alignas(kLine) Word64 busy_since;        // CLOCK_MONOTONIC ns at which the running handler was entered; 0: asleep
   Word64 published;                        // by all outputs
@@ -188,7 +191,7 @@ class HostControl {
   HostSlot& slot(uint32_t slot);
   const WorkerHeader& worker() const;  // only when connected
   const TaskSlot& task(uint32_t slot) const;
-  // A consistent copy of a slot: retried while the worker changes it.
+  // A consistent copy of a slot: retried while the worker changes it. kFree when it never stands still: it has rung the doorbell again.
   struct SlotView {
     uint64_t task, run, ticket;
     SlotState state;

@@ -164,13 +164,13 @@ absl::Status HostControl::ConnectWorker(UniqueFd worker) {
 HostControl::SlotView HostControl::View(uint32_t slot) const {
   const TaskSlot& t = impl_->task(slot);
   SlotView view{};
-  // Identity and state are read before and after the rest; a worker that never stops changing them gets a torn view, which is its own.
+  // A sequence lock: every change has its own number, so what was read between two equal ones belongs together.
   for (int attempt = 0; attempt < 100; ++attempt) {
     const uint32_t state = t.state.load(std::memory_order_acquire);  // pairs with EnterTask and SetState
     view.task = t.task.load(std::memory_order_relaxed);
     view.run = t.run.load(std::memory_order_relaxed);
     view.ticket = t.ticket.load(std::memory_order_relaxed);
-    view.state = state <= static_cast<uint32_t>(SlotState::kFailed) ? static_cast<SlotState>(state) : SlotState::kFailed;
+    view.state = StateIn(state);
     view.failure.clear();
     if (view.state == SlotState::kFailed) {
       view.failure.assign(t.failure, std::min<size_t>(__atomic_load_n(&t.failure_length, __ATOMIC_RELAXED), kFailureBytes));
@@ -179,12 +179,9 @@ HostControl::SlotView HostControl::View(uint32_t slot) const {
     view.published = t.published.load(std::memory_order_relaxed);
     view.finished = t.finished.load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);
-    if (t.state.load(std::memory_order_relaxed) == state && t.task.load(std::memory_order_relaxed) == view.task &&
-        t.run.load(std::memory_order_relaxed) == view.run && t.ticket.load(std::memory_order_relaxed) == view.ticket) {
-      break;
-    }
+    if (t.state.load(std::memory_order_relaxed) == state) return view;
   }
-  return view;
+  return SlotView{};
 }
 
 absl::Status HostControl::SendCommand(uint32_t slot, const CommandRecord& record, std::string_view name, std::string_view arguments) {
@@ -292,7 +289,7 @@ absl::StatusOr<HostControl::SourceView> HostControl::SourceAt(uint32_t index) co
 bool HostControl::Impl::StatesChanged() {
   bool changed = false;
   for (uint32_t i = 0; i < slots; ++i) {
-    const uint64_t state = task(i).run.load(std::memory_order_relaxed) * 8 + task(i).state.load(std::memory_order_acquire) % 8;
+    const uint32_t state = task(i).state.load(std::memory_order_acquire);
     changed |= std::exchange(seen_states[i], state) != state;
   }
   return changed;

@@ -222,10 +222,15 @@ uint32_t WorkerControl::InternSource(uint32_t slot_plus_one, std::string_view lo
   return index;
 }
 
+// Only one thread at a time changes a slot: no read-modify-write.
+static uint32_t NextState(const TaskSlot& slot, SlotState state) {
+  return (slot.state.load(std::memory_order_relaxed) / 8 + 1) * 8 + static_cast<uint32_t>(state);
+}
+
 void WorkerControl::EnterTask(uint32_t slot, uint64_t task, uint64_t run, uint64_t ticket) {
   TaskSlot& t = impl_->task(slot);
   // Free between two tasks, so that nobody sees the new one with the old one's end. Pairs with View.
-  t.state.store(static_cast<uint32_t>(SlotState::kFree), std::memory_order_relaxed);
+  t.state.store(NextState(t, SlotState::kFree), std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);
   t.task.store(task, std::memory_order_relaxed);
   t.run.store(run, std::memory_order_relaxed);
@@ -238,7 +243,8 @@ void WorkerControl::EnterTask(uint32_t slot, uint64_t task, uint64_t run, uint64
 }
 
 void WorkerControl::SetState(uint32_t slot, SlotState state) {
-  impl_->task(slot).state.store(static_cast<uint32_t>(state), std::memory_order_release);  // pairs with View
+  TaskSlot& t = impl_->task(slot);
+  t.state.store(NextState(t, state), std::memory_order_release);  // pairs with View
   RingDoorbell();
 }
 
