@@ -7,6 +7,8 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 #include "client/lib/probe.h"
@@ -124,7 +126,8 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   v1::LogService::Stub logs;
 };
 
-absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& target, const Options& options) {
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address, const Options& options) {
+  const std::string target = absl::StartsWith(address, "/") ? absl::StrCat("unix:", address) : address;
   static std::once_flag once;  // gRPC's locks are absl's; their order checking aborts on what is none of our business
   std::call_once(once, [] {
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

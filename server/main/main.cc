@@ -46,6 +46,7 @@ void FillDefaults(Flags& flags) {
   if (flags.state_directory.empty())
     flags.state_directory = root ? "/var/lib/puma" : FromEnvironment("XDG_STATE_HOME", home + "/.local/state") + "/puma";
   flags.state_directory = std::filesystem::absolute(flags.state_directory).lexically_normal().string();
+  if (flags.socket.starts_with("unix:")) flags.socket.erase(0, strlen("unix:"));  // as clients write it
   if (!flags.socket.empty()) flags.listen = "unix:" + std::filesystem::absolute(flags.socket).string();
   if (flags.listen.empty()) {
     const std::string runtime = root ? "/run" : FromEnvironment("XDG_RUNTIME_DIR", flags.state_directory);

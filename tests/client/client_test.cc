@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <set>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "puma/client/details.h"
 #include "tests/rpc/fake_host.h"
 
@@ -89,6 +91,13 @@ TEST_F(ClientTest, AStopTokenCancelsACall) {
   caller.join();
   EXPECT_TRUE(absl::IsCancelled(status)) << status;
   EXPECT_TRUE(server::Eventually([&] { return host_.engine().cancelled == 1; }));
+}
+
+TEST_F(ClientTest, ASocketIsAlsoFoundByItsPathAlone) {
+  ASSERT_TRUE(absl::StartsWith(host_.target(), "unix:/"));
+  const auto client = Client::Connect(host_.target().substr(strlen("unix:")));
+  ASSERT_TRUE(client.ok()) << client.status();
+  EXPECT_TRUE((*client)->GetHost().ok());
 }
 
 TEST_F(ClientTest, NoHostIsToldWithWhatToDo) {
