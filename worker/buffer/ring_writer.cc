@@ -65,10 +65,14 @@ absl::StatusOr<std::unique_ptr<RingWriter>> RingWriter::Create(std::span<std::by
   if (reinterpret_cast<uintptr_t>(memory.data()) % kLine != 0)
     return absl::InvalidArgumentError("ring: its memory is not aligned to a line");
   auto* header = reinterpret_cast<RingHeader*>(memory.data());
-  header->constants = *constants;
+  RingConstants unnamed = *constants;
+  unnamed.magic = 0;
+  header->constants = unnamed;
   header->released.store(constants->base, std::memory_order_relaxed);
   header->close_number.store(~uint64_t{0}, std::memory_order_relaxed);
-  header->tail.store(constants->base, std::memory_order_release);
+  header->tail.store(constants->base, std::memory_order_relaxed);
+  // The magic last: who dies before it leaves no ring, and Resume says so.
+  std::atomic_ref<uint64_t>(header->constants.magic).store(kRingMagic, std::memory_order_release);
   return std::unique_ptr<RingWriter>(new RingWriter(memory, *constants));
 }
 
