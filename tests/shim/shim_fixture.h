@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "worker/platform/seqpacket.h"
+#include "worker/shim/cgroup.h"
 #include "worker/shim/process_tree.h"
 #include "worker/shim/protocol.h"
 
@@ -164,6 +165,7 @@ class ShimTest : public ::testing::Test {
     if (!StateId().empty()) {
       std::string left;
       EXPECT_TRUE(EndLeftovers("PUMA_STATE", StateId(), 60, left)) << left;
+      Cgroups::Take(StateId());  // a shim that was killed leaves its groups to its successor
     }
     std::filesystem::remove_all(directory_);
   }
@@ -226,7 +228,9 @@ class ShimTest : public ::testing::Test {
     Hello hello{};
     std::memset(hello.store_id, 0xab, sizeof(hello.store_id));
     host.Send(Type::kHello, hello);
-    EXPECT_TRUE(host.Await(Type::kWelcome).has_value()) << Log();
+    const auto welcome = host.Await(Type::kWelcome);
+    EXPECT_TRUE(welcome.has_value()) << Log();
+    if (welcome) features_ = welcome->As<Welcome>().features;
     return host;
   }
   static UniqueFd HostSegment(int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) {
@@ -256,6 +260,7 @@ class ShimTest : public ::testing::Test {
   std::string directory_;
   UniqueFd listener_;
   int shim_ = -1;
+  uint32_t features_ = 0;  // of the last Welcome
 };
 
 }  // namespace puma::shim

@@ -79,6 +79,27 @@ void Detach(bool leader_ends) {
   Sleep();
 }
 
+// Ends with the number of children that it could have at once, of at most kForks.
+[[noreturn]] void ForkUntilRefused() {
+  constexpr int kForks = 200;
+  int forks = 0;
+  for (; forks < kForks; ++forks) {
+    const int pid = ::fork();
+    if (pid < 0) break;
+    if (pid == 0) Sleep();
+  }
+  std::_Exit(forks);
+}
+
+// Touches 256 MiB.
+[[noreturn]] void EatMemory() {
+  constexpr size_t kBytes = 256 << 20;
+  auto* memory = static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  if (memory == MAP_FAILED) std::exit(99);
+  for (size_t at = 0; at < kBytes; at += 4096) memory[at] = 1;
+  std::exit(0);
+}
+
 // Does what it is told by StartTask: offers a page and a lane with the granted ids.
 [[noreturn]] void Behave() {
   Send(Type::kWorkerHello, WorkerHello{1, ::getpid()});
@@ -117,6 +138,8 @@ int main(int argc, char** argv) {
   if (what == "detach") Detach(false);
   if (what == "detach_and_end") Detach(true);
   if (what == "forks") ForkALot();
+  if (what == "fork_and_count") ForkUntilRefused();
+  if (what == "eats_memory") EatMemory();
   if (what == "ignores_term") ::signal(SIGTERM, SIG_IGN);
   if (what == "unsealed") OfferSegment(1000, SegmentKind::kControl, 8192, F_SEAL_SHRINK);
   if (what == "no_future") OfferSegment(1000, SegmentKind::kControl, 8192, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW);

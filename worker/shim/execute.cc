@@ -62,6 +62,9 @@ int Child(void* argument) {
   Plan& plan = *static_cast<Plan*>(argument);
   ResetSignals();
   ::setsid();
+  for (const UniqueFd& group : plan.program->groups) {
+    if (::write(group.get(), "0", 1) != 1) Give(plan, SpawnStep::kCgroup, errno);
+  }
   for (const auto& [source, target] : plan.program->fds) {
     if (::dup2(source, target) < 0) Give(plan, SpawnStep::kPipes, errno);
   }

@@ -21,8 +21,9 @@ struct Program {
   std::vector<std::string> environment;
   std::vector<std::pair<int, int>> fds;  // source, target; targets ascend without gaps from 3. 0 to 2 not named: inherited
   Limits limits{};
-  rlimit files{};          // RLIMIT_NOFILE unless limited
-  bool subreaper = false;  // its orphans become its children
+  rlimit files{};                // RLIMIT_NOFILE unless limited
+  std::vector<UniqueFd> groups;  // cgroup.procs of the control groups that it is to live in
+  bool subreaper = false;        // its orphans become its children
 };
 struct Started {
   int pid = -1;

@@ -23,7 +23,7 @@ namespace {
 constexpr size_t kWorkerQueue = 8192;  // messages
 
 std::vector<std::string> WorkerEnvironment(const std::string& state_id, const RunId& id) {
-  std::vector<std::string> environment{"PUMA_STATE=" + state_id, "PUMA_RUN=" + std::to_string(id.key) + "." + std::to_string(id.run)};
+  std::vector<std::string> environment{"PUMA_STATE=" + state_id, "PUMA_RUN=" + LabelOf(id)};
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     if (!text.starts_with("PUMA_STATE=") && !text.starts_with("PUMA_RUN=") && !text.starts_with("NOTIFY_SOCKET="))
@@ -117,7 +117,7 @@ void Shim::OnHello(Incoming& message) {
   std::copy(instance_.begin(), instance_.end(), welcome.shim_instance);
   welcome.shim_pid = ::getpid();
   welcome.descriptor_budget = static_cast<int32_t>(std::min<rlim_t>(files_.rlim_max, 1 << 30));
-  welcome.features = kFeatureNoNewPrivs | kFeatureRlimits;
+  welcome.features = kFeatureNoNewPrivs | kFeatureRlimits | cgroups_.features();
   welcome.host_incarnation = host_.count;
   ToHost(Compose(Type::kWelcome, welcome, {}, {}, message.header.sequence));
 }
@@ -180,9 +180,19 @@ int Shim::StartWorker(const Spawn& spawn, UniqueFd host_segment, SpawnStep& step
   program.limits = spawn.limits;
   program.files = files_;
   program.subreaper = true;
-  Started started = Execute(program);
-  step = started.step;
-  if (started.error != 0) return started.error;
+  const std::string label = LabelOf(spawn.id);
+  step = SpawnStep::kCgroup;
+  const int group_error = cgroups_.Make(label, spawn.limits, program.groups);
+  cgroups_.TakeOver(program.limits);
+  Started started;
+  if (group_error == 0) {
+    started = Execute(program);
+    step = started.step;
+  }
+  if (group_error != 0 || started.error != 0) {
+    cgroups_.Remove(label);
+    return group_error != 0 ? group_error : started.error;
+  }
 
   RunEntry run;
   run.id = spawn.id;
@@ -276,7 +286,7 @@ void Shim::OnKillTree(Incoming& message) {
   if (run == nullptr) return Refuse(message, ESRCH, "KillTree: no such run");
   if (run->state != RunState::kLive) return;  // its orphans are killed unasked
   run->killed_by_host = true;
-  EndTree(run->pid);
+  EndRun(*run);
 }
 
 void Shim::OnDropSegments(Incoming& message) {

@@ -41,7 +41,7 @@ void PrepareDescriptors() {
   }
 }
 
-Shim::Shim(Settings settings) : settings_(std::move(settings)) {}
+Shim::Shim(Settings settings) : settings_(std::move(settings)), cgroups_(Cgroups::Take(settings_.state_id)) {}
 
 bool Shim::Prepare() {
   ::signal(SIGHUP, SIG_IGN);
@@ -157,8 +157,10 @@ void Shim::Sweep() {
   sweep_ = !labels.empty();
   for (auto& [key, run] : table_.runs) {
     if (run.state != RunState::kLeaderDead) continue;
-    const std::string label = std::to_string(key) + "." + std::to_string(run.id.run);
-    if (anonymous || std::find(labels.begin(), labels.end(), label) != labels.end()) {
+    const std::string label = LabelOf(run.id);
+    const bool empty = cgroups_.Empty(label);
+    if (!empty) cgroups_.Kill(label);
+    if (!empty || anonymous || std::find(labels.begin(), labels.end(), label) != labels.end()) {
       sweep_ = true;
     } else {
       Finish(run);
@@ -183,7 +185,7 @@ void Shim::ContinueEnd() {
   const int64_t now = MonotonicNanos();
   if (now >= kill_workers_ns_ && !workers_killed_) {
     workers_killed_ = true;
-    for (const auto& [pid, key] : table_.leaders) EndTree(pid);
+    for (const auto& [pid, key] : table_.leaders) EndRun(table_.runs.at(key));
   }
   if (now >= kill_host_ns_ && host_.pid >= 0) EndTree(host_.pid);
 }

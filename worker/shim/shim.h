@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "worker/platform/unique_fd.h"
+#include "worker/shim/cgroup.h"
 #include "worker/shim/execute.h"
 #include "worker/shim/message.h"
 #include "worker/shim/table.h"
@@ -95,9 +96,11 @@ class Shim {
   void ReportFailure(RunEntry& run, uint32_t slot, std::string_view text);
   void ToWorker(RunEntry& run, Outgoing message, const Incoming& order);
   void OnLeaderDeath(RunEntry& run);
+  void EndRun(const RunEntry& run);
   void Finish(RunEntry& run);
 
   Settings settings_;
+  Cgroups cgroups_;
   UniqueFd epoll_, signals_, null_;
   rlimit files_{};
   std::array<uint8_t, 16> instance_{};

@@ -12,6 +12,9 @@
 
 namespace puma::shim {
 
+// Names a run to the system: in its environment, as PUMA_RUN, and as its control group.
+inline std::string LabelOf(const RunId& id) { return std::to_string(id.key) + "." + std::to_string(id.run); }
+
 struct GrantEntry {
   Grant grant{};
   uint64_t task = 0, task_run = 0;

@@ -69,7 +69,7 @@ void Shim::OnWorkerMessage(RunEntry& run, Incoming& message) {
   }
   // Who can't speak the protocol can't be led.
   ReportFailure(run, 0, std::string("worker: message refused: ") + fault);
-  if (run.state == RunState::kLive) EndTree(run.pid);
+  if (run.state == RunState::kLive) EndRun(run);
 }
 
 void Shim::ReportFailure(RunEntry& run, uint32_t slot, std::string_view text) {
@@ -116,6 +116,12 @@ void Shim::OnOffer(RunEntry& run, Incoming& message) {
   ToHost(Compose(Type::kSegmentOffered, entry.item, {entry.fd}));
 }
 
+// All of a living run, whatever it has started.
+void Shim::EndRun(const RunEntry& run) {
+  cgroups_.Kill(LabelOf(run.id));
+  EndTree(run.pid);
+}
+
 // Looked at, written down, reaped: in this order.
 void Shim::OnLeaderDeath(RunEntry& run) {
   ReadWorker(run, kLastWords);
@@ -129,6 +135,7 @@ void Shim::OnLeaderDeath(RunEntry& run) {
   exit.signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
   exit.core_dumped = info.si_code == CLD_DUMPED ? 1 : 0;
   exit.killed_by_host = run.killed_by_host ? 1 : 0;
+  exit.out_of_memory = cgroups_.OutOfMemory(LabelOf(run.id)) ? 1 : 0;
   exit.user_us = Micros(usage.ru_utime);
   exit.system_us = Micros(usage.ru_stime);
   exit.max_rss_bytes = int64_t{usage.ru_maxrss} * 1024;
@@ -138,6 +145,7 @@ void Shim::OnLeaderDeath(RunEntry& run) {
   ::waitid(P_PID, static_cast<id_t>(run.pid), &info, WEXITED | WNOHANG);
   table_.leaders.erase(run.pid);
   workers_.erase(run.id.key);
+  cgroups_.Kill(LabelOf(run.id));
   sweep_ = true;
   for (const auto& [id, segment] : table_.segments) {
     const RunId& owner = segment.item.owner;
@@ -150,6 +158,7 @@ void Shim::OnLeaderDeath(RunEntry& run) {
 void Shim::Finish(RunEntry& run) {
   run.state = RunState::kExited;
   run.grants.clear();
+  cgroups_.Remove(LabelOf(run.id));
   ToHost(Compose(Type::kTreeEmpty, TreeEmpty{*run.exit}, {run.out, run.err}));
 }
 
