@@ -113,8 +113,11 @@ void CommandLine::AddReading() {
   get->add_option("name", get_.name, "one of them, or all of this pipeline or module");
 
   CLI::App* describe = Add("describe", "all that is known of one resource", [this](Session& s) { return Describe(s, describe_); });
-  describe->add_option("kind", describe_.kind, "task, pipeline, buffer or type")->required()->check(kinds);
-  describe->add_option("name", describe_.name, "its name")->required();
+  describe->add_option("kind", describe_.kind, "task, pipeline, buffer, type or host")->required()->check(kinds | CLI::IsMember({"host"}));
+  describe->add_option("name", describe_.name, "its name; the host has none");
+  describe->parse_complete_callback([this] {
+    if (describe_.name.empty() && describe_.kind != "host") throw CLI::RequiredError("name");
+  });
 
   CLI::App* graph = Add("graph", "a pipeline as a drawing (dot or mermaid)", [this](Session& s) { return Graph(s, graph_); });
   graph->add_option("pipeline", graph_.pipeline, "the pipeline")->required();

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "client/cli/commands.h"
 #include "client/cli/names.h"
@@ -234,6 +235,25 @@ absl::StatusOr<std::string> DescribeOne(Client& host, const GetArguments& argume
   return DescribePipeline(pipeline->pipeline(), *tasks, *buffers, colours, now);
 }
 
+ExitCode DescribeHost(const Output& output, Client& client) {
+  const auto answer = client.GetHost();
+  if (!answer.ok()) return output.Error(answer.status());
+  if (output.json()) return output.Json(answer->host()), kDone;
+  const v1::Host& host = answer->host();
+  Page page;
+  page.Line(0, "Version", host.version());
+  page.Line(0, "Process", absl::StrCat(host.pid(), ", shim ", host.shim_pid()));
+  page.Line(0, "Started", Time(host.start_time(), absl::Now()));
+  page.Line(0, "Incarnation", absl::StrCat(host.incarnation()));
+  page.Line(0, "Runs", absl::StrCat(host.task_count(), " tasks in ", host.pipeline_count(), " pipelines"));
+  page.Line(0, "Isolation", absl::StrJoin(host.isolation(), ", "));
+  page.Line(0, "State", host.state_directory());
+  page.Line(0, "Log", host.log_file());
+  page.Line(0, "Modules", absl::StrJoin(host.module_directories(), ", "));
+  page.Line(0, "Machine", absl::StrCat(host.cpu_count(), " processors, ", Bytes(host.memory_bytes())));
+  return output.Data(page.text()), kDone;
+}
+
 ExitCode DescribeTypeOf(const Output& output, Client& host, const std::string& typed) {
   const std::string wanted = absl::StartsWith(typed, "types/") ? typed.substr(6) : typed;
   v1::ListTypesRequest request;
@@ -259,6 +279,10 @@ absl::Status CheckName(const GetArguments& arguments) {
 }  // namespace
 
 ExitCode Describe(Session& session, const GetArguments& arguments) {
+  if (arguments.kind == "host") {
+    const auto host = session.Host();
+    return host.ok() ? DescribeHost(session.output, **host) : session.output.Error(host.status());
+  }
   if (session.output.json()) return Get(session, arguments);  // JSON is whole anyway
   if (absl::Status status = CheckName(arguments); !status.ok()) return session.output.Error(status), kUsage;
   const auto host = session.Host();

@@ -262,6 +262,7 @@ TEST_F(CtlTest, PipelinesBuffersAndTypesAreTables) {
   EXPECT_EQ(Ctl({"get", "buffer", "edges/frames", "-o", "name"}).out, "pipelines/edges/buffers/frames\n");
   EXPECT_THAT(Ctl({"describe", "type", "edges.EdgeDetector"}).out, HasSubstr("set_threshold(threshold: double)"));
   EXPECT_THAT(Ctl({"describe", "pipeline", "edges"}).out, HasSubstr("edges/sink"));
+  EXPECT_THAT(Ctl({"describe", "host"}).out, HasSubstr("Isolation:"));
   EXPECT_THAT(Ctl({"describe", "buffer", "edges/frames"}).out, HasSubstr("64MiB in each lane"));
 }
 
