@@ -47,17 +47,20 @@ LaneReader::LaneReader(Segment segment, RingReader ring, PageSlot& slot)
       resumed_(next_),
       resumed_deliveries_(slot.deliveries.load(std::memory_order_relaxed)) {}
 
-absl::StatusOr<std::optional<RingItem>> LaneReader::Peek() { return ring_.Look(next_); }
+absl::StatusOr<std::optional<RingItem>> LaneReader::Peek() { return ring_.Look(seen()); }
 
-uint64_t LaneReader::Deliveries() const { return next_ == resumed_ ? resumed_deliveries_ + 1 : 1; }
+uint64_t LaneReader::Deliveries() const { return seen() == resumed_ ? resumed_deliveries_ + 1 : 1; }
 
 // Release stores, here and in Finish: a death between two of them leaves the earlier ones (TaskPageView::States reads what is left).
-void LaneReader::Begin() { slot_->in_hand.store(next_ + 1, std::memory_order_release); }
+void LaneReader::Begin() {
+  if (held_ == 0) slot_->in_hand.store(next_ + 1, std::memory_order_release);
+}
 
 void LaneReader::Finish() {
   PUMA_STOP_POINT("handler | next");
   const bool resumed = next_ == resumed_;
   ++next_;
+  if (held_ > 0) --held_;
   slot_->next.store(next_, std::memory_order_release);  // R2
   PUMA_STOP_POINT("next | deliveries");
   if (resumed && resumed_deliveries_ != 0) {
@@ -104,7 +107,8 @@ void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const Ki
   if (at_most <= absl::ZeroDuration()) return;
   WakeMode mode = WakeMode::kFenced;
   for (LaneReader* lane : lanes) {
-    lane->StorePosition();  // S0: P4 asks whether we stand at the tail
+    lane->StorePosition();                                             // S0
+    lane->slot_->seen.store(lane->seen(), std::memory_order_relaxed);  // P4 asks whether we have seen all up to the tail
     if (lane->ring().constants().wake_mode == WakeMode::kAsymmetric) mode = WakeMode::kAsymmetric;
   }
   PUMA_STOP_POINT("position | sleep");
@@ -117,7 +121,7 @@ void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const Ki
     set.Clear();
     set.AddPrivate(kick.word(), seen_kick);
     if (command_tail != nullptr) set.AddShared(command_tail, seen_command_tail);
-    for (const LaneReader* lane : lanes) set.AddShared(lane->ring().tail_word(), internal::Low(lane->next()));
+    for (const LaneReader* lane : lanes) set.AddShared(lane->ring().tail_word(), internal::Low(lane->seen()));
     PUMA_STOP_POINT("look | wait");
     const bool rested = set.Sleep(at_most);  // S4
     if (!rested && AnyWork(lanes, kick, seen_kick, command_tail, seen_command_tail)) CountBeltWakeup();

@@ -20,26 +20,32 @@ class LaneReader {
   // changes a tag. DATA_LOSS: the lane is not acceptable.
   static absl::StatusOr<std::unique_ptr<LaneReader>> Open(UniqueFd lane, PageSlot& slot, uint64_t start);
 
-  // The next message; nothing if there is none. Does not consume.
+  // The next message that is not held; nothing if there is none. Does not consume.
   absl::StatusOr<std::optional<RingItem>> Peek();
-  uint64_t Deliveries() const;  // of the message that Peek shows: 1, or more after a death
-  void Begin();                 // its handler is about to run
-  void Finish();                // R2: its handler has returned
-  void StorePosition();         // R3..R5: what is finished may be overwritten. Per batch, before sleeping, before blocking, before leaving
+  uint64_t Deliveries() const;             // of the message that Peek shows: 1, or more after a death
+  void Begin();                            // its handler is about to run
+  void Finish();                           // R2: its handler has returned
+  void Hold() { ++held_; }                 // instead of Finish: the message stays where it is, and Peek shows the one behind it
+  uint64_t held() const { return held_; }  // Finish is about the oldest of them
+  void StorePosition();  // R3..R5: what is finished may be overwritten. Per batch, before sleeping, before blocking, before leaving
 
   // For a lossy lane: copies the next message out (see RingReader::CopyOut).
   absl::StatusOr<std::optional<RingItem>> PeekCopy(std::string& out, std::optional<RingReader::Gap>& gap);
 
   const RingReader& ring() const { return ring_; }
   uint64_t next() const { return next_; }
-  bool AtEnd() const { return next_ == ring_.tail(); }
+  uint64_t seen() const { return next_ + held_; }
+  bool AtEnd() const { return seen() == ring_.tail(); }
 
  private:
   LaneReader(Segment segment, RingReader ring, PageSlot& slot);
+  friend void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick,
+                           const Word32* command_tail, uint32_t seen_command_tail, absl::Time deadline);
   Segment segment_;
   RingReader ring_;
   PageSlot* slot_;
   uint64_t next_;
+  uint64_t held_ = 0;
   uint64_t stored_;
   uint64_t resumed_;  // the number at which an earlier run died
   uint64_t resumed_deliveries_;

@@ -89,6 +89,7 @@ struct PageHeader {
 struct PageSlot {
   alignas(kLine) Word64 position;  // gates; futex word of a publisher that waits for room
   Word64 tag;                      // lane id that the slot is about; 0: free
+  Word64 seen;                     // how far its reader has looked when it goes to sleep; beyond `position` by the messages that it holds
   alignas(kLine) Word64 next;      // first number not finished: where the next incarnation goes on
   Word64 in_hand;                  // number + 1 of the message whose handler runs; 0: none
   Word64 deliveries;               // how often the message `next` was handed out by earlier incarnations

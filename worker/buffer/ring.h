@@ -40,8 +40,10 @@ struct Gate {
   const Word64* position = nullptr;  // null: nobody is there yet; `floor` gates
   const Word64* tag = nullptr;       // null: always valid; else the position counts once *tag == lane id
   const Word32* sleep = nullptr;     // its reader's sleep word; null: the reader polls or is woken by other means
+  const Word64* seen = nullptr;      // how far a sleeping reader has looked; null: as far as `position`
   uint64_t floor = 0;                // counts until position is valid and lies in [floor, tail]
   bool living = true;                // false: its process has ended; still gates
+  bool gates = true;                 // false: it only wakes its reader, who copies and finds gaps
 };
 
 // The writing end. One thread at a time publishes; gates may be changed by another thread meanwhile.
@@ -123,7 +125,7 @@ class RingWriter {
   bool can_sleep_long_ = true;  // F2 could be issued
   struct Sleeper {
     const Word32* sleep;
-    const Word64* position;
+    const Word64* seen;
     uint32_t woken;  // the generation that was woken already
   };
   std::vector<Sleeper> sleepers_;  // the publisher's own copy of what it must look at in P4

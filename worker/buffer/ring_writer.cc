@@ -149,7 +149,7 @@ bool RingWriter::Release(uint64_t need) {
   Flush();  // readers make room by reading what they see, and nothing is overwritten before it was to be seen
   {
     MutexLock lock(gates_mutex_);
-    const bool gated = !constants_.lossy && !gates_.empty();
+    const bool gated = !constants_.lossy && std::any_of(gates_.begin(), gates_.end(), [](const Gate& gate) { return gate.gates; });
     const uint64_t min = gated ? SlowestGate() : Overwritable(need);
     if (Before(min_, min)) {
       min_ = min;
@@ -258,7 +258,7 @@ void RingWriter::WakeReaders() {
     if ((generation & 1) == 0 || generation == sleeper.woken) continue;
     std::atomic_thread_fence(std::memory_order_acquire);  // pairs with S1's store(release): the positions of S0 are seen
     // Who stands at our tail has seen this message and sleeps for the next: a wake now would use up its generation for nothing.
-    if (sleeper.position != nullptr && sleeper.position->load(std::memory_order_relaxed) == tail_) continue;
+    if (sleeper.seen != nullptr && sleeper.seen->load(std::memory_order_relaxed) == tail_) continue;
     sleeper.woken = generation;
     wake = true;
   }
@@ -292,6 +292,7 @@ bool RingWriter::AddLaggingTo(WaitSet& set) {
   bool lagging = false;
   MutexLock lock(gates_mutex_);
   for (const Gate& gate : gates_) {
+    if (!gate.gates) continue;
     const uint64_t position = gate.position != nullptr ? gate.position->load(std::memory_order_acquire) : gate.floor;
     const uint64_t tag = gate.tag != nullptr ? gate.tag->load(std::memory_order_acquire) : constants_.lane_id;
     const bool valid = tag == constants_.lane_id && position - gate.floor <= tail_ - gate.floor;
@@ -323,6 +324,7 @@ uint64_t RingWriter::Reached(const Gate& gate, uint64_t tail) const {
 uint64_t RingWriter::SlowestGate() {
   uint64_t slowest = tail_;
   for (Gate& gate : gates_) {
+    if (!gate.gates) continue;
     gate.floor = Reached(gate, tail_);  // positions only grow: what was reached counts from now on
     if (Before(gate.floor, slowest)) slowest = gate.floor;
   }
@@ -377,7 +379,7 @@ void RingWriter::WatchAgain() {
   watched_version_ = gates_version_.load(std::memory_order_acquire);
   sleepers_.clear();
   for (const Gate& gate : gates_) {
-    if (gate.sleep != nullptr) sleepers_.push_back({gate.sleep, gate.position, 0});
+    if (gate.sleep != nullptr) sleepers_.push_back({gate.sleep, gate.seen != nullptr ? gate.seen : gate.position, 0});
   }
 }
 
