@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <utility>
 
 #include "worker/control/failure.h"
@@ -34,6 +35,38 @@ void OutputCore::Connect(std::string buffer, FullPolicy policy, std::vector<std:
   policy_ = policy;
   lanes_ = std::move(lanes);
   connected_ = true;
+}
+
+void OutputCore::ForProgram(absl::Status not_open, std::function<void()> completed, std::function<void()> end) {
+  when_completed_ = std::move(completed);
+  end_ = std::move(end);
+  MutexLock lock(mutex_);
+  not_open_ = std::move(not_open);
+}
+
+void OutputCore::Refuse(absl::Status not_open) {
+  {
+    MutexLock lock(mutex_);
+    not_open_ = std::move(not_open);
+  }
+  open_.store(false, std::memory_order_release);
+  context_->RequestStop();  // a publisher that waits for room looks up
+}
+
+absl::Status OutputCore::NotOpen() const {
+  MutexLock lock(mutex_);
+  return not_open_.ok() ? Closed() : not_open_;
+}
+
+absl::Status OutputCore::status() const { return open_.load(std::memory_order_acquire) ? absl::OkStatus() : NotOpen(); }
+void OutputCore::Cancel() { context_->RequestStop(); }
+
+void OutputCore::End() {
+  if (end_) end_();
+}
+
+std::string OutputCore::Place() const {
+  return port_.empty() ? fmt::format("buffer \"{}\"", buffer_) : fmt::format("output \"{}\"", port_);
 }
 
 OutputLane* OutputCore::FindLane(uint64_t lane) {
@@ -114,7 +147,8 @@ absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration
     auto ready = WaitForRoom(rings, bytes, deadline, interrupts);
     if (ready.ok()) return owners[*ready];
     if (!absl::IsCancelled(ready.status())) return ready.status();
-    if (context_->StopAsked()) return absl::CancelledError(fmt::format("output \"{}\": stopped while it waited for room", port_));
+    if (!open_.load(std::memory_order_acquire)) return NotOpen();
+    if (context_->StopAsked()) return absl::CancelledError(fmt::format("{}: stopped while it waited for room", Place()));
   }
 }
 
@@ -122,29 +156,36 @@ absl::StatusOr<MutableBytes> OutputCore::Full(size_t bytes, OnFull on_full, absl
   if (on_full == OnFull::kAsSpec) {
     on_full = policy_ == FullPolicy::kWarn ? OnFull::kWarn : policy_ == FullPolicy::kIgnore ? OnFull::kIgnore : OnFull::kError;
   }
-  std::string after = waited > absl::ZeroDuration() ? fmt::format(" for {}", absl::FormatDuration(waited)) : "";
-  if (on_full == OnFull::kError) {
-    return absl::ResourceExhaustedError(fmt::format("output \"{}\": buffer \"{}\" is full{}", port_, buffer_, after));
+  std::string what = port_.empty() ? "" : fmt::format("output \"{}\": ", port_);
+  fmt::format_to(std::back_inserter(what), "buffer \"{}\" is full", buffer_);
+  if (waited > absl::ZeroDuration()) fmt::format_to(std::back_inserter(what), " for {}", absl::FormatDuration(waited));
+  RingWriter& ring = lanes_[0]->writer();
+  if (lanes_.size() == 1 && ring.Waiting() < ring.constants().capacity) {
+    fmt::format_to(std::back_inserter(what), ": it has room for more messages, but not for {} bytes beside what its {} bytes hold", bytes,
+                   ring.constants().payload_bytes);
   }
+  if (on_full == OnFull::kError) return absl::ResourceExhaustedError(what);
   ++dropped_;
   const int64_t now = MonotonicNanos();
   if (on_full == OnFull::kWarn && context_->logger != nullptr && (last_warning_ns_ == 0 || now - last_warning_ns_ >= kWarnEveryNs)) {
     last_warning_ns_ = now;
-    context_->logger->warn("output \"{}\": buffer \"{}\" is full{}; {} messages dropped since the last warning", port_, buffer_, after,
-                           std::exchange(dropped_, 0));
+    context_->logger->warn("{}; {} messages dropped since the last warning", what, std::exchange(dropped_, 0));
   }
   return TakeScratch(bytes);
 }
 
 absl::StatusOr<MutableBytes> OutputCore::Reserve(size_t bytes, Timeout timeout, OnFull on_full) {
-  if (!open_.load(std::memory_order_acquire)) return Closed();
-  if (completed()) return absl::FailedPreconditionError(fmt::format("output \"{}\": it has been completed", port_));
-  if (!timeout.valid()) return absl::InvalidArgumentError("a timeout is a duration above zero, kNoWait or kInfinite");
+  if (!open_.load(std::memory_order_acquire)) return NotOpen();
+  if (completed()) return absl::FailedPreconditionError(fmt::format("{}: it has been completed", Place()));
+  if (!timeout.valid())
+    return absl::InvalidArgumentError(fmt::format("{}: a timeout is a duration above zero, kNoWait or kInfinite", Place()));
+  if (on_full == OnFull::kDropOldest || on_full == OnFull::kLatest)
+    return absl::InvalidArgumentError(fmt::format("{}: drop_oldest and latest are chosen for the whole buffer", Place()));
   reserved_ = false;
   if (lanes_.empty()) return TakeScratch(bytes);
   if (const uint64_t most = lanes_[0]->writer().constants().max_message; bytes > most) {
-    return absl::InvalidArgumentError(fmt::format(
-        "output \"{}\": a message of {} bytes; buffer \"{}\" takes {} at most (half of its capacity)", port_, bytes, buffer_, most));
+    return absl::InvalidArgumentError(fmt::format("{}: a message of {} bytes; buffer \"{}\" takes {} at most (half of its capacity_bytes)",
+                                                  Place(), bytes, buffer_, most));
   }
   OutputLane* lane = Choose(bytes);
   if (lane != nullptr) {
@@ -153,7 +194,7 @@ absl::StatusOr<MutableBytes> OutputCore::Reserve(size_t bytes, Timeout timeout, 
   }
   absl::Duration at_most = timeout.duration();
   if (timeout.as_spec()) {
-    const bool blocks = on_full == OnFull::kAsSpec && policy_ == FullPolicy::kBlock;
+    const bool blocks = on_full == OnFull::kBlock || (on_full == OnFull::kAsSpec && policy_ == FullPolicy::kBlock);
     at_most = blocks ? absl::InfiniteDuration() : absl::ZeroDuration();
   }
   if (at_most == absl::ZeroDuration()) return Full(bytes, on_full, at_most);
@@ -164,8 +205,8 @@ absl::StatusOr<MutableBytes> OutputCore::Reserve(size_t bytes, Timeout timeout, 
 }
 
 absl::Status OutputCore::Commit() {
-  if (!open_.load(std::memory_order_acquire)) return Closed();
-  if (!reserved_) return absl::FailedPreconditionError(fmt::format("output \"{}\": there is no loan to publish", port_));
+  if (!open_.load(std::memory_order_acquire)) return NotOpen();
+  if (!reserved_) return absl::FailedPreconditionError(fmt::format("{}: there is no loan to publish", Place()));
   reserved_ = false;
   if (current_ == nullptr) return absl::OkStatus();
   Annotation annotation{};
@@ -190,12 +231,13 @@ void OutputCore::Abandon() {
 }
 
 absl::Status OutputCore::Complete(const absl::Status& error) {
-  if (!open_.load(std::memory_order_acquire)) return Closed();
+  if (!open_.load(std::memory_order_acquire)) return NotOpen();
   if (completed_.exchange(true, std::memory_order_acq_rel)) {
-    return absl::FailedPreconditionError(fmt::format("output \"{}\": it has been completed already", port_));
+    return absl::FailedPreconditionError(fmt::format("{}: it has been completed already", Place()));
   }
   const std::string text = error.ok() ? "" : control::FailureToJson(ErrorOf(error), kErrorBytes);
   for (auto& lane : lanes_) lane->writer().Complete(text);
+  if (when_completed_) when_completed_();
   return absl::OkStatus();
 }
 
@@ -207,5 +249,8 @@ absl::Status Commit(OutputCore& o) { return o.Commit(); }
 void Abandon(OutputCore& o) { o.Abandon(); }
 absl::Status Complete(OutputCore& o, const absl::Status& error) { return o.Complete(error); }
 absl::Status NotExecuting() { return Closed(); }
+absl::Status StatusOf(const OutputCore& o) { return o.status(); }
+void End(OutputCore& o) { o.End(); }
+void Cancel(OutputCore& o) { o.Cancel(); }
 
 }  // namespace puma::internal

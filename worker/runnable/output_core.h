@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -39,6 +40,15 @@ class OutputLane {
   static absl::StatusOr<std::unique_ptr<OutputLane>> Create(const LaneOptions& options, const TypeInfo& type);
   // `page`'s slot is the position of `subscription` from now on. Returns the first message that it will get.
   absl::StatusOr<uint64_t> SetGate(uint64_t subscription, UniqueFd page, uint32_t page_slot) PUMA_EXCLUDES(mutex_);
+  // The same for a reader that sleeps on another page's word and says there how far it has seen.
+  struct ReaderPages {
+    UniqueFd position, sleep;  // position: none, `floor` gates
+    uint32_t slot = 0;
+    uint64_t floor = 0;
+    bool from_now = false;  // the floor is the tail
+    bool gates = true;
+  };
+  absl::StatusOr<uint64_t> SetGate(uint64_t subscription, ReaderPages pages) PUMA_EXCLUDES(mutex_);
   void GateDown(uint64_t subscription, bool remove) PUMA_EXCLUDES(mutex_);
   RingWriter& writer() { return *writer_; }
   Segment& segment() { return segment_; }
@@ -53,6 +63,7 @@ class OutputLane {
   std::atomic<bool> living_{true};
   Mutex mutex_;
   std::map<uint64_t, TaskPageView> pages_ PUMA_GUARDED_BY(mutex_);
+  std::map<uint64_t, TaskPageView> sleep_pages_ PUMA_GUARDED_BY(mutex_);
   std::set<uint64_t> out_ PUMA_GUARDED_BY(mutex_);  // subscriptions that ended for good: nobody reads here on their behalf
 };
 
@@ -70,6 +81,14 @@ class OutputCore {
   std::vector<std::unique_ptr<OutputLane>>& lanes() { return lanes_; }
   void Open() { open_.store(true, std::memory_order_release); }
   void Close();  // leaves without completing
+  // In a program of one's own: what a use gets while it is not open, and what is called when it has been completed and when its user ends
+  // it. Before Open.
+  void ForProgram(absl::Status not_open, std::function<void()> completed, std::function<void()> end);
+  void Refuse(absl::Status not_open) PUMA_EXCLUDES(mutex_);  // closes, for this reason; any thread
+  absl::Status NotOpen() const PUMA_EXCLUDES(mutex_);
+  absl::Status status() const;  // OK, or NotOpen
+  void End();
+  void Cancel();  // a publisher that waits for room, now or later, gets CANCELLED; any thread
   // Some gate has changed: a publisher that waits looks again.
   void GatesChanged();
 
@@ -88,7 +107,9 @@ class OutputCore {
   absl::StatusOr<MutableBytes> TakeScratch(size_t bytes);
   absl::StatusOr<MutableBytes> Take(OutputLane* lane, size_t bytes);
 
-  const std::string port_;
+  std::string Place() const;  // for texts
+
+  const std::string port_;  // "": a program's own publisher
   const TypeInfo type_;
   RunContext* const context_;
   std::string buffer_;
@@ -104,6 +125,9 @@ class OutputCore {
   int64_t last_published_ns_ = 0;
   int64_t last_warning_ns_ = 0;
   uint64_t dropped_ = 0;
+  mutable Mutex mutex_;
+  absl::Status not_open_ PUMA_GUARDED_BY(mutex_);
+  std::function<void()> when_completed_, end_;
   std::vector<std::byte> scratch_;
 };
 

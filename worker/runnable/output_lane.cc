@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "worker/runnable/output_core.h"
@@ -80,12 +81,40 @@ absl::StatusOr<uint64_t> OutputLane::SetGate(uint64_t subscription, UniqueFd pag
   return start;
 }
 
+absl::StatusOr<uint64_t> OutputLane::SetGate(uint64_t subscription, ReaderPages pages) {
+  Gate gate;
+  gate.subscription = subscription;
+  gate.gates = pages.gates;
+  gate.floor = pages.floor;
+  std::optional<TaskPageView> position, sleep;
+  if (pages.position.valid()) {
+    auto views = std::pair(TaskPageView::Open(std::move(pages.position)), TaskPageView::Open(std::move(pages.sleep)));
+    if (!views.first.ok() || !views.second.ok()) return views.first.ok() ? views.second.status() : views.first.status();
+    if (pages.slot >= views.first->constants().slots) return absl::InvalidArgumentError("a page's slot that it doesn't have");
+    gate.position = &views.first->slot(pages.slot).position;
+    gate.tag = &views.first->slot(pages.slot).tag;
+    gate.seen = &views.first->slot(pages.slot).seen;
+    gate.sleep = &views.second->header().sleep;
+    position = *std::move(views.first);
+    sleep = *std::move(views.second);
+  }
+  MutexLock lock(mutex_);
+  if (pages.from_now) gate.floor = reinterpret_cast<const RingHeader*>(segment_.data())->tail.load(std::memory_order_acquire);
+  const uint64_t start = writer_->SetGate(gate);  // the old pages' words are no longer looked at
+  pages_.erase(subscription);
+  sleep_pages_.erase(subscription);
+  if (position) pages_.emplace(subscription, *std::move(position));
+  if (sleep) sleep_pages_.emplace(subscription, *std::move(sleep));
+  return start;
+}
+
 void OutputLane::GateDown(uint64_t subscription, bool remove) {
   MutexLock lock(mutex_);
   if (remove) {
     writer_->RemoveGate(subscription);
     out_.insert(subscription);
     pages_.erase(subscription);
+    sleep_pages_.erase(subscription);
   } else {
     writer_->MarkDown(subscription);
   }

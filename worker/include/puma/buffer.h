@@ -1,6 +1,7 @@
 #ifndef PUMA_BUFFER_H_
 #define PUMA_BUFFER_H_
 // The two ends of a buffer as a runnable meets them: publishers that write in place, subscribers that read in place.
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -9,9 +10,10 @@
 
 namespace puma {
 
-// What a publish does when there is no room in time: what the buffer's spec says, nothing, warn in the log, or fail with
-// RESOURCE_EXHAUSTED.
-enum class OnFull { kAsSpec, kIgnore, kWarn, kError };
+// What a publish does when there is no room in time: what the buffer was made with, nothing, warn in the log, fail with
+// RESOURCE_EXHAUSTED; or wait for ever, if no timeout is given. The last two are for whole buffers only: old messages give way, or all but
+// the newest.
+enum class OnFull { kAsSpec, kIgnore, kWarn, kError, kBlock, kDropOldest, kLatest };
 
 namespace internal {
 class OutputCore;
@@ -21,6 +23,9 @@ absl::Status Commit(OutputCore&);
 void Abandon(OutputCore&);
 absl::Status Complete(OutputCore&, const absl::Status& error);
 absl::Status NotExecuting();
+absl::Status StatusOf(const OutputCore&);  // why it can't be used
+void End(OutputCore&);                     // leaves; a second time warns
+void Cancel(OutputCore&);                  // any thread
 }  // namespace internal
 
 // Room in the lane, to be written in place. The destructor gives back what was not published. A publisher has one loan at a time.
@@ -58,19 +63,18 @@ class Loan {
   MutableBytes room_;
 };
 
-// One publisher. Only its runnable's thread uses it, or one other thread at a time.
+// One publisher. Only its runnable's thread uses it, or one other thread at a time. Buffer::Publish's is a scope: its destructor leaves.
 //
-// With no timeout given the buffer's spec decides (on_full: block waits until there is room). A timeout waits that long; then on_full, or
+// With no timeout given the buffer's on_full decides (block waits until there is room). A timeout waits that long; then on_full, or
 // the spec's, decides: RESOURCE_EXHAUSTED, or dropped. CANCELLED: the run is being stopped; return it, and the message in hand comes again
 // in the next run. FAILED_PRECONDITION: completed already, or the runnable does not execute. INVALID_ARGUMENT: the message is too large for
 // its lane.
 template <class T>
 class Publisher {
  public:
-  static_assert(CrossesProcesses<T>,
-                "puma: this type can't cross processes: make it a plain struct, a puma::Block or give it a puma::Codec");
   Publisher() = default;
-  explicit Publisher(std::shared_ptr<internal::OutputCore> core) : core_(std::move(core)) {}
+  explicit Publisher(std::shared_ptr<internal::OutputCore> core, std::shared_ptr<void> scope = nullptr)
+      : core_(std::move(core)), scope_(std::move(scope)) {}
 
   absl::Status PublishValue(const T& value, Timeout timeout = kAsSpec, OnFull on_full = OnFull::kAsSpec) requires Encodable<T> {
     if (!core_) return internal::NotExecuting();
@@ -79,8 +83,26 @@ class Publisher {
     if (!internal::ReservedIsScratch(*core_)) Codec<T>::Encode(value, *room);
     return internal::Commit(*core_);
   }
+  // A type without a Codec travels between threads of one process only: its owner does. Refused, the value stays with the caller.
+  absl::Status PublishValue(T&& value, Timeout timeout = kAsSpec, OnFull on_full = OnFull::kAsSpec) requires ThreadOnly<T> {
+    if (!core_) return internal::NotExecuting();
+    auto room = internal::Reserve(*core_, sizeof(T*), timeout, on_full);
+    if (!room.ok()) return room.status();
+    if (internal::ReservedIsScratch(*core_)) return internal::Commit(*core_);
+    auto owned = std::make_unique<T>(std::move(value));
+    T* const travelling = owned.get();
+    std::memcpy(room->data(), &travelling, sizeof travelling);
+    absl::Status status = internal::Commit(*core_);
+    if (status.ok()) static_cast<void>(owned.release());
+    return status;
+  }
+  absl::Status PublishValue(const T& value, Timeout timeout = kAsSpec,
+                            OnFull on_full = OnFull::kAsSpec) requires(ThreadOnly<T>&& std::is_copy_constructible_v<T>) {
+    return PublishValue(T(value), timeout, on_full);
+  }
   // Room for a T, or for a Block with `tail_bytes` bytes after its header. The bytes have any content.
-  absl::StatusOr<puma::Loan<T>> Loan(size_t tail_bytes = 0, Timeout timeout = kAsSpec, OnFull on_full = OnFull::kAsSpec) {
+  absl::StatusOr<puma::Loan<T>> Loan(size_t tail_bytes = 0, Timeout timeout = kAsSpec,
+                                     OnFull on_full = OnFull::kAsSpec) requires CrossesProcesses<T> {
     if (!core_) return internal::NotExecuting();
     auto room = internal::Reserve(*core_, LoanSize(tail_bytes), timeout, on_full);
     if (!room.ok()) return room.status();
@@ -90,6 +112,17 @@ class Publisher {
   absl::Status PublishComplete(const absl::Status& error = absl::OkStatus()) {
     if (!core_) return internal::NotExecuting();
     return internal::Complete(*core_, error);
+  }
+
+  // The rest is for publishers of Buffer::Publish. Why it can't be used; each use says the same.
+  absl::Status status() const { return core_ ? internal::StatusOf(*core_) : internal::NotExecuting(); }
+  // Leaves, without completing. What was published stays for the subscription.
+  void Close() {
+    if (core_) internal::End(*core_);
+  }
+  // Any thread. A publish that waits for room, now or later, returns CANCELLED.
+  void Cancel() {
+    if (core_) internal::Cancel(*core_);
   }
 
  private:
@@ -102,6 +135,7 @@ class Publisher {
     }
   }
   std::shared_ptr<internal::OutputCore> core_;
+  std::shared_ptr<void> scope_;  // null: a runnable's
 };
 
 // What serves one input, or several: it completes when the last of its inputs has, and no value ever follows.

@@ -29,6 +29,10 @@ std::string Demangle(const char* mangled);
 absl::Status WrongSize(const std::type_info& type, size_t got, size_t wanted);
 template <class T>
 constexpr bool IsHandle = std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_reference_v<T>;
+template <>
+inline constexpr bool IsHandle<std::string_view> = true;
+template <class T, size_t N>
+constexpr bool IsHandle<std::span<T, N>> = true;
 }  // namespace internal
 
 // Plain structs and numbers: written and read where they lie in the lane. Pointers inside a struct can't be recognised: don't.
@@ -107,16 +111,23 @@ concept Encodable = requires(const T& v, MutableBytes out, Bytes in) {
 template <class T>
 concept CrossesProcesses = Encodable<T> || IsBlock<T>::value;
 
+// No codec: its values travel between threads of one process only, as objects that have one owner at a time.
+template <class T>
+concept ThreadOnly = !CrossesProcesses<T> && std::is_object_v<T> && !internal::IsHandle<T>;
+
 // How the runtime knows a type without its definition.
 struct TypeInfo {
   const std::type_info* id;
-  size_t fixed_size;  // 0: its messages have sizes of their own
-  size_t alignment;   // that reading in place needs
+  size_t fixed_size;                 // 0: its messages have sizes of their own
+  size_t alignment;                  // that reading in place needs
+  void (*destroy)(void*) = nullptr;  // thread-only: what travels is a pointer to an object that the one who takes it destroys
   std::string name() const { return internal::Demangle(id->name()); }
   template <class T>
   static TypeInfo Of() {
     if constexpr (IsBlock<T>::value) {
       return {&typeid(T), 0, alignof(typename IsBlock<T>::Header)};
+    } else if constexpr (ThreadOnly<T>) {
+      return {&typeid(T), sizeof(T*), alignof(T*), [](void* object) { delete static_cast<T*>(object); }};
     } else if constexpr (Codec<T>::kInPlace) {
       return {&typeid(T), sizeof(T), alignof(T)};
     } else {
@@ -148,9 +159,23 @@ struct Received {
   mutable bool undecodable = false;  // set by WithValue: the message is at fault, not the handler
 };
 
+template <class F>
+absl::Status AsStatus(F&& f) {
+  if constexpr (std::is_void_v<decltype(f())>) {
+    f();
+    return absl::OkStatus();
+  } else {
+    return f();
+  }
+}
+
 template <class T, class F>
 absl::Status WithValue(const Received& r, F&& f) {
-  if constexpr (IsBlock<T>::value) {
+  if constexpr (ThreadOnly<T>) {
+    T* object;
+    std::memcpy(&object, r.bytes.data(), sizeof object);
+    return f(std::move(*object));
+  } else if constexpr (IsBlock<T>::value) {
     using H = typename IsBlock<T>::Header;
     if (r.bytes.size() < T::kTailOffset) {
       r.undecodable = true;

@@ -111,15 +111,6 @@ absl::StatusOr<Value> Apply([[maybe_unused]] std::span<const Value> in, F&& f, s
   if (!bad.ok()) return bad;
   return AsValue([&]() -> decltype(auto) { return f(*std::move(std::get<I>(args))...); });
 }
-template <class F>
-absl::Status AsStatus(F&& f) {
-  if constexpr (std::is_void_v<decltype(f())>) {
-    f();
-    return absl::OkStatus();
-  } else {
-    return f();
-  }
-}
 
 }  // namespace internal
 
@@ -173,6 +164,8 @@ class Setup {
   template <class T>
   puma::Output<T> Output(std::string_view name, OutputOptions options = {}) {
     static_assert(std::is_same_v<T, std::remove_cvref_t<T>>, "puma: a port carries values");
+    static_assert(CrossesProcesses<T>,
+                  "puma: this type can't cross processes: make it a plain struct, a puma::Block or give it a puma::Codec");
     return puma::Output<T>(internal::DeclareOutput(core_, name, TypeInfo::Of<T>(), std::move(options)));
   }
 

@@ -1,0 +1,97 @@
+#ifndef PUMA_WORKER_ENVIRONMENT_SUBSCRIPTION_CORE_H_
+#define PUMA_WORKER_ENVIRONMENT_SUBSCRIPTION_CORE_H_
+// A subscription: the lanes that it reads, which item is next, and when it is complete.
+#include <puma/subscription.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "worker/buffer/lane_reader.h"
+#include "worker/buffer/task_page.h"
+#include "worker/environment/event_core.h"
+#include "worker/environment/orders.h"
+#include "worker/platform/mutex.h"
+
+namespace puma::internal {
+
+// One thread at a time uses it; what says "any thread" comes from the keeper.
+class SubscriptionCore {
+ public:
+  struct Parts {
+    BufferFacts facts;
+    TypeInfo type{};
+    bool lossy = false;
+    uint64_t id = 0;
+    KeeperLink* link = nullptr;
+    std::shared_ptr<void> environment;  // keeps the link
+    std::shared_ptr<EventCore> event;
+    TaskPage page;
+  };
+  explicit SubscriptionCore(Parts parts);
+  explicit SubscriptionCore(absl::Status refused);
+  ~SubscriptionCore();
+
+  // Any thread.
+  void PostAttach(AttachOrder order);
+  void PostLeft(uint64_t lane, uint64_t left);
+  void PostOver(bool over);
+  void PostInvalid(const absl::Status& why);
+
+  absl::StatusOr<size_t> Take(ReceivedRef on_value, const CompletedRef* on_complete, size_t at_most);
+  absl::Status Hold(size_t count);
+  void Release();
+  absl::Status status() const { return status_; }
+  void End();
+
+  bool HasWork();
+  void CollectReaders(std::vector<LaneReader*>& out);
+
+ private:
+  struct Lane;
+  struct Mail {
+    enum Kind { kAttach, kLeft, kOver, kInvalid } kind;
+    AttachOrder attach;
+    uint64_t lane = 0, left = 0;
+    bool over = false;
+    absl::Status why;
+  };
+  enum class Found { kNothing, kValue, kEnd };
+  void Post(Mail mail) PUMA_EXCLUDES(mutex_);
+  void TakeMail() PUMA_EXCLUDES(mutex_);
+  void Attach(AttachOrder order);
+  bool MayBeRead(const Lane& lane) const;
+  Lane* Next();
+  Found Peek(Lane& lane);
+  absl::StatusOr<std::optional<RingItem>> LookInto(Lane& lane);
+  void EndLane(Lane& lane, bool completed);
+  void LetGo(Lane& lane);
+  void DropEnded();
+  Received MakeReceived(Lane& lane) const;
+  absl::Status HandOver(Lane& lane, ReceivedRef on_value);
+  void AfterHandler(Lane& lane);
+  absl::StatusOr<size_t> Complete(const CompletedRef* on_complete, size_t taken);
+  bool AllRead() const;
+  void StorePositions();
+  void Leave();
+
+  Parts parts_;
+  absl::Status status_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  size_t turn_ = 0, hold_ = 0, batch_ = 1;
+  bool over_ = false;       // nobody counts as publisher any more
+  bool completed_ = false;  // and the program has been told
+  bool ended_ = false, invalid_ = false;
+  bool in_handler_ = false, end_after_handler_ = false;
+  absl::Status completion_;  // the first error that completes it at once
+  absl::Status fault_;       // of a lane, to be told
+  Mutex mutex_;
+  std::vector<Mail> mail_ PUMA_GUARDED_BY(mutex_);
+  std::atomic<bool> has_mail_{false};
+};
+
+}  // namespace puma::internal
+#endif  // PUMA_WORKER_ENVIRONMENT_SUBSCRIPTION_CORE_H_

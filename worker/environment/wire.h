@@ -1,0 +1,51 @@
+#ifndef PUMA_WORKER_ENVIRONMENT_WIRE_H_
+#define PUMA_WORKER_ENVIRONMENT_WIRE_H_
+// The packets between a child process and the broker of the program that launched it.
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "worker/platform/seqpacket.h"
+#include "worker/platform/unique_fd.h"
+
+namespace puma::internal {
+
+enum class PacketKind : uint32_t {
+  // To the child.
+  kStart = 1,  // numbers: range, offset; texts: name, object file, build id, arguments...
+  kReply,      // call; texts: error
+  kSetGate,
+  kRemoveGate,
+  kAttach,
+  kLaneLeft,
+  kRoundOver,
+  kInvalidate,
+  // To the broker.
+  kFindBuffer = 32,
+  kOpenPublisher,
+  kPublisherCompleted,
+  kClosePublisher,
+  kOpenSubscription,
+  kLaneDone,
+  kDelivered,
+  kCloseSubscription,
+  kGranted,
+  kEnded,  // the function has returned; texts: error
+};
+
+struct WirePacket {
+  PacketKind kind{};
+  uint64_t call = 0;  // what a kReply answers; 0: no answer is wanted
+  std::array<uint64_t, 6> numbers{};
+  std::vector<std::string> texts;
+  std::vector<UniqueFd> fds;
+};
+
+// errno, as SendPacket; EMSGSIZE: too much text.
+int SendWire(int socket, const WirePacket& packet);
+absl::StatusOr<WirePacket> ReadWire(Packet packet);  // DATA_LOSS
+
+}  // namespace puma::internal
+#endif  // PUMA_WORKER_ENVIRONMENT_WIRE_H_
