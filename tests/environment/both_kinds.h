@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker/buffer/waiter.h"
 #include "worker/logging/record_sink.h"
 #include "worker/platform/mutex.h"
 
