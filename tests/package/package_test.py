@@ -63,6 +63,16 @@ class PackageTest(unittest.TestCase):
         shutil.copytree(options.source / "worker/examples/edges", source)
         self.build_module("edges", source)
 
+    def test_the_example_program_builds_and_runs_against_an_install(self):
+        source = self.folder / "squares"
+        shutil.copytree(options.source / "worker/examples/squares", source)
+        build = self.folder / "squares-build"
+        run("cmake", "-S", source, "-B", build, "-G", options.generator, f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_CXX_COMPILER={options.compiler}",
+            "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror -O1")
+        run("cmake", "--build", build)
+        for kind in ("threads", "processes"):
+            self.assertIn(f"add up to 385, between {kind}", run(build / "squares", kind, "10"))
+
     def test_the_readmes_first_runnable_builds(self):
         self.assertLess(len(readme_files()["hello.cc"].splitlines()), 40)
         self.build_module("hello", self.hello())
