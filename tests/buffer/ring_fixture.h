@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "worker/buffer/ring.h"
 
@@ -74,7 +75,20 @@ class TestRing {
     while (Publish(std::string(bytes, static_cast<char>('a' + count % 26))).ok()) ++count;
     return count;
   }
-  absl::StatusOr<std::optional<RingItem>> Look() { return reader_.Look(next_); }
+  // Both ways to look must agree: one gives the reasons, the other is fast.
+  absl::StatusOr<std::optional<RingItem>> Look() {
+    RingItem fast;
+    const bool found = reader_.LookInto(next_, fast);
+    absl::StatusOr<std::optional<RingItem>> item = reader_.Look(next_);
+    EXPECT_EQ(found, item.ok() && item->has_value());
+    if (found && item.ok() && item->has_value()) {
+      EXPECT_EQ(std::tie(fast.number, fast.kind, fast.flags, fast.annotation),
+                std::tie((*item)->number, (*item)->kind, (*item)->flags, (*item)->annotation));
+      EXPECT_EQ(fast.bytes.data(), (*item)->bytes.data());
+      EXPECT_EQ(fast.bytes.size(), (*item)->bytes.size());
+    }
+    return item;
+  }
   // Reads one message and moves the gate. Fails the test if there is none.
   std::string Read() {
     auto item = Look();

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "tests/buffer/ring_fixture.h"
+#include "worker/buffer/ring_batch.h"
 
 namespace puma {
 namespace {
@@ -161,6 +162,72 @@ TEST_P(RingFromEveryBase, StagedMessagesAreSeenTogether) {
     ring.Read();
     EXPECT_EQ(ring.Look().value()->kind, MessageKind::kComplete);
   }
+}
+
+TEST_P(RingFromEveryBase, ABatchIsSeenAtItsEnd) {
+  for (const RingOptions& options : {Descriptors(8, 8, 64 * 20, GetParam()), Fixed(8, 8, GetParam())}) {
+    TestRing ring(options);
+    char next = 'a';
+    const auto add = [&](RingBatch& batch) {
+      std::byte* const room = batch.ReserveOrNull(8);
+      if (room == nullptr) return false;
+      memset(room, next++, 8);
+      batch.Add(8);
+      return true;
+    };
+    for (int round = 0; round < 20; ++round) {
+      const char first = next = 'a';
+      {
+        RingBatch batch(ring.writer());
+        for (int i = 0; i < 5; ++i) ASSERT_TRUE(add(batch));
+        if (round == 0) EXPECT_FALSE(ring.Look().value().has_value());  // later it has to look for room, and shows what there is
+      }
+      for (char c = first; c < first + 5; ++c) EXPECT_EQ(ring.Read(), std::string(8, c));
+      EXPECT_FALSE(ring.Look().value().has_value());
+    }
+    RingBatch batch(ring.writer());
+    next = 'a';
+    for (int i = 0; i < 8; ++i) ASSERT_TRUE(add(batch));
+    EXPECT_FALSE(add(batch)) << "full";
+    EXPECT_EQ(ring.Read(), std::string(8, 'a')) << "who finds no room shows what there is";
+    EXPECT_TRUE(add(batch));
+    EXPECT_EQ(batch.ReserveOrNull(9), nullptr) << "more than max_message";
+  }
+}
+
+TEST(Ring, ABatchKeepsWhatEachMessageIs) {
+  RingOptions options = Descriptors(8, 100, 1024);
+  options.annotated = true;
+  TestRing ring(options);
+  ASSERT_TRUE(ring.Publish("before").ok());
+  {
+    RingBatch batch(ring.writer());
+    memcpy(batch.ReserveOrNull(100), "cut", 3);
+    const Annotation annotation{.published_ns = 4, .cause_lane = 5, .cause_number = 6, .cause_epoch = 7, .flags = 0};
+    batch.Add(3, static_cast<MessageKind>(9), kFlagRedelivered, &annotation);
+    memcpy(batch.ReserveOrNull(4), "next", 4);
+    batch.Add(200);
+    ASSERT_NE(batch.ReserveOrNull(50), nullptr);  // given up
+  }
+  ASSERT_TRUE(ring.Publish("after").ok());
+  EXPECT_EQ(ring.Read(), "before");
+  const RingItem item = ring.Look().value().value();
+  EXPECT_EQ(static_cast<int>(item.kind), 9);
+  EXPECT_EQ(item.flags, kFlagRedelivered);
+  EXPECT_EQ(item.annotation->cause_number, 6u);
+  for (const char* text : {"cut", "next", "after"}) EXPECT_EQ(ring.Read(), text);
+}
+
+TEST(Ring, AskingForRoomLeavesWhatIsReservedWhereItIs) {
+  TestRing ring(Descriptors(8, 256, 512));
+  ASSERT_TRUE(ring.Publish(std::string(256, 'a')).ok());
+  auto room = ring.writer().TryReserve(100);
+  ASSERT_TRUE(room.ok());
+  ring.Read();
+  EXPECT_TRUE(ring.writer().HasRoom(256));  // everything is free: it would go to the front
+  memcpy(room->data(), "still here", 10);
+  ring.writer().Commit(10);
+  EXPECT_EQ(ring.Read(), "still here");
 }
 
 TEST(Ring, ASecondReserveGivesTheFirstUp) {

@@ -51,24 +51,8 @@ absl::StatusOr<std::optional<RingItem>> LaneReader::Peek() { return ring_.Look(s
 
 uint64_t LaneReader::Deliveries() const { return seen() == resumed_ ? resumed_deliveries_ + 1 : 1; }
 
-// Release stores, here and in Finish: a death between two of them leaves the earlier ones (TaskPageView::States reads what is left).
 void LaneReader::Begin() {
   if (held_ == 0) slot_->in_hand.store(next_ + 1, std::memory_order_release);
-}
-
-void LaneReader::Finish() {
-  PUMA_STOP_POINT("handler | next");
-  const bool resumed = next_ == resumed_;
-  ++next_;
-  if (held_ > 0) --held_;
-  slot_->next.store(next_, std::memory_order_release);  // R2
-  PUMA_STOP_POINT("next | deliveries");
-  if (resumed && resumed_deliveries_ != 0) {
-    slot_->deliveries.store(0, std::memory_order_release);  // they were about the message before
-    resumed_deliveries_ = 0;
-  }
-  PUMA_STOP_POINT("deliveries | in hand");
-  slot_->in_hand.store(0, std::memory_order_release);
 }
 
 void LaneReader::StorePosition() {

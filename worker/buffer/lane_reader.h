@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "worker/buffer/ring.h"
 #include "worker/buffer/segment.h"
+#include "worker/buffer/stop_point.h"
 #include "worker/buffer/task_page.h"
 
 namespace puma {
@@ -22,8 +23,10 @@ class LaneReader {
 
   // The next message that is not held; nothing if there is none. Does not consume.
   absl::StatusOr<std::optional<RingItem>> Peek();
+  // The same for who reads many: false if there is none, or if Peek knows what is wrong (so who sleeps asks Peek before).
+  bool PeekInto(RingItem& item) { return ring_.LookInto(seen(), item); }
   uint64_t Deliveries() const;             // of the message that Peek shows: 1, or more after a death
-  void Begin();                            // its handler is about to run
+  void Begin();                            // its handler is about to run; for who wants a death in it to count as a delivery
   void Finish();                           // R2: its handler has returned
   void Hold() { ++held_; }                 // instead of Finish: the message stays where it is, and Peek shows the one behind it
   uint64_t held() const { return held_; }  // Finish is about the oldest of them
@@ -51,6 +54,22 @@ class LaneReader {
   uint64_t resumed_deliveries_;
   uint32_t seen_want_ = 0;
 };
+
+// Release stores, here and in Begin: a death between two of them leaves the earlier ones (TaskPageView::States reads what is left).
+inline void LaneReader::Finish() {
+  PUMA_STOP_POINT("handler | next");
+  const bool resumed = next_ == resumed_;
+  ++next_;
+  if (held_ > 0) --held_;
+  slot_->next.store(next_, std::memory_order_release);  // R2
+  PUMA_STOP_POINT("next | deliveries");
+  if (resumed && resumed_deliveries_ != 0) {
+    slot_->deliveries.store(0, std::memory_order_release);  // they were about the message before
+    resumed_deliveries_ = 0;
+  }
+  PUMA_STOP_POINT("deliveries | in hand");
+  if (slot_->in_hand.load(std::memory_order_relaxed) != 0) slot_->in_hand.store(0, std::memory_order_release);
+}
 
 // S0..S5: sleeps until a lane has something new, the kick word or the command ring moved, or the deadline. Positions must be stored before.
 void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick,

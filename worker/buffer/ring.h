@@ -60,10 +60,13 @@ class RingWriter {
   // Room for one message, to be written in place and then committed; at most max_message. Never blocks. RESOURCE_EXHAUSTED: full;
   // INVALID_ARGUMENT: too large; FAILED_PRECONDITION: completed. A second Reserve without Commit gives the first one up.
   absl::StatusOr<std::span<std::byte>> TryReserve(size_t bytes);
+  // The same for who does not ask why not: null.
+  std::byte* ReserveOrNull(size_t bytes);
   // Publishes what was reserved (its first `bytes`, if fewer were needed) and wakes sleeping readers. A fixed-stride ring carries neither
   // `kind` nor a length: each message is a kValue of max_message bytes (and `flags` travels in the annotation, if there is one).
   void Commit(size_t bytes, MessageKind kind = MessageKind::kValue, uint16_t flags = 0, const Annotation* annotation = nullptr);
   // Batches: Stage is a Commit that nobody sees before the next Flush, Commit or Complete. One store and one look at sleepers for all.
+  // RingBatch (ring_batch.h) does it faster.
   void Stage(size_t bytes, MessageKind kind = MessageKind::kValue, uint16_t flags = 0, const Annotation* annotation = nullptr);
   void Flush();
   // The last message, in its reserved place: never refused for space. Idempotent. The error's text is cut at kErrorBytes.
@@ -93,6 +96,7 @@ class RingWriter {
 
  private:
   friend class RingWriterTestPeer;
+  friend class RingBatch;
   RingWriter(std::span<std::byte> memory, const RingConstants& constants);
   absl::Status TakeUp();  // Resume's half: where the earlier writer stopped
   bool Fits(uint64_t need) const { return tail_ - min_ < constants_.capacity && need <= free_end_ - head_; }
@@ -102,7 +106,10 @@ class RingWriter {
   uint64_t Overwritable(uint64_t need) const;
   uint64_t Reached(const Gate& gate, uint64_t tail) const;
   uint64_t SlowestGate() PUMA_REQUIRES(gates_mutex_);
-  void WakeReaders() PUMA_EXCLUDES(gates_mutex_);  // P3..P5
+  bool ReserveSlowly(size_t bytes);
+  void Describe(uint64_t number, uint64_t offset, size_t bytes, MessageKind kind, uint16_t flags, const Annotation* annotation);
+  absl::Status Refusal(size_t bytes) const;
+  bool MustWake();  // P4, when somebody is asleep who has not been woken
   void WatchAgain() PUMA_EXCLUDES(gates_mutex_);
   void GatesChanged() PUMA_EXCLUDES(gates_mutex_);
 
@@ -113,12 +120,10 @@ class RingWriter {
   std::byte* payload_;
   const RingConstants constants_;
   uint64_t tail_;
-  uint64_t shown_;         // the tail that readers see; less than tail_: messages are staged
   uint64_t min_;           // cached slowest gate, = released; changes under gates_mutex_, so that SetGate may read it
   uint64_t head_ = 0;      // next free byte of the payload ring
   uint64_t free_end_ = 0;  // [head_, free_end_) is free
-  std::span<std::byte> reserved_;
-  bool reserving_ = false;
+  uint64_t reserved_ = 0;  // bytes + 1 at head_; 0: nothing is
   bool completed_ = false;
   uint64_t wanted_ = 0;         // what F1 announced
   uint32_t seen_gates_ = 0;     // gates_changed_ before F3
@@ -130,7 +135,8 @@ class RingWriter {
   };
   std::vector<Sleeper> sleepers_;  // the publisher's own copy of what it must look at in P4
   uint32_t watched_version_ = 0;
-  Word32 wake_round_{0};  // odd: the publisher is between P3 and P5 and may look at a gate's words
+  Word64 shown_;   // the tail that readers see; less than tail_: messages are staged
+  Word64 looked_;  // the tail up to which P5 is done; else the publisher may be looking at a gate's words
 
   alignas(kLine) Mutex gates_mutex_;
   std::vector<Gate> gates_ PUMA_GUARDED_BY(gates_mutex_);
@@ -166,6 +172,8 @@ class RingReader {
   // The message `number`, or nothing if it is not yet published. `position` is what this reader gates with (for the sanity checks).
   // DATA_LOSS: the ring is corrupt and must be quarantined.
   absl::StatusOr<std::optional<RingItem>> Look(uint64_t number);
+  // The same for who reads many: false if there is none, or if Look knows what is wrong.
+  bool LookInto(uint64_t number, RingItem& item);
   // A lossy reader's look: the payload is copied to `out`, then validated. If the message was overwritten, `number` moves on and the gap
   // [first, last] is set: exactly what is lost. A reader that can't keep up gets a gap without a message. Does not consume; the item is
   // valid until the next call.
@@ -194,4 +202,7 @@ class RingReader {
 };
 
 }  // namespace puma
-#endif  // PUMA_WORKER_BUFFER_RING_H_
+
+#include "worker/buffer/ring_look.h"     // IWYU pragma: export
+#include "worker/buffer/ring_publish.h"  // IWYU pragma: export
+#endif                                   // PUMA_WORKER_BUFFER_RING_H_

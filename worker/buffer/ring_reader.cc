@@ -10,23 +10,10 @@
 namespace puma {
 
 using internal::Before;
+using internal::LoadWord;
+using internal::LoadWords;
 
 namespace {
-
-uint64_t LoadWord(const void* word) {
-  return std::atomic_ref<uint64_t>(*static_cast<uint64_t*>(const_cast<void*>(word))).load(std::memory_order_relaxed);
-}
-
-// Copies words that may be overwritten meanwhile: a torn copy is thrown away afterwards, but it is no data race.
-template <typename T>
-T LoadWords(const T& from) {
-  static_assert(sizeof(T) % 8 == 0);
-  uint64_t words[sizeof(T) / 8];
-  for (size_t i = 0; i < std::size(words); ++i) words[i] = LoadWord(reinterpret_cast<const std::byte*>(&from) + 8 * i);
-  T to;
-  memcpy(&to, words, sizeof to);
-  return to;
-}
 
 // `length` bytes from an 8-aligned place whose last word is readable to its end (payload rings are multiples of 8).
 void CopyWords(const std::byte* from, size_t length, std::string& to) {
@@ -66,8 +53,6 @@ absl::StatusOr<RingReader> RingReader::Open(std::span<const std::byte> memory) {
   return reader;
 }
 
-// R1, S3. Pairs with P2's store(release): a message whose number is below is complete.
-uint64_t RingReader::tail() const { return header_->tail.load(std::memory_order_acquire); }
 const Word32* RingReader::tail_word() const { return internal::LowHalf(&header_->tail); }
 // Pairs with P0's store(release): the tail that is read afterwards is not before it.
 uint64_t RingReader::released() const { return header_->released.load(std::memory_order_acquire); }
@@ -77,43 +62,6 @@ absl::Status RingReader::SeeTail(uint64_t number) {
   if (Before(tail, seen_tail_) || Before(tail, number)) return Corrupt(constants_, number, "the tail ran backwards");
   seen_tail_ = tail;
   return absl::OkStatus();
-}
-
-// Copies the descriptor once, then checks the copy. The item's bytes lie within the payload ring, whatever the publisher does. Returns what
-// is wrong, or null.
-const char* RingReader::Find(uint64_t number, RingItem& item) const {
-  const uint64_t slot = number & (constants_.slots - 1);
-  item.number = number;
-  item.annotation = annotations_ != nullptr ? &annotations_[slot] : nullptr;
-  // The completion is the last number there is. (Written before the tail that covers it: P2.)
-  const bool closes =
-      header_->closed.load(std::memory_order_acquire) != 0 && header_->close_number.load(std::memory_order_relaxed) == number;
-  if (constants_.layout == RingLayout::kFixedStride) {
-    if (closes) {
-      item.kind = MessageKind::kComplete;
-    } else {
-      item.kind = MessageKind::kValue;
-      if (item.annotation != nullptr) item.flags = static_cast<uint16_t>(item.annotation->flags);
-      item.bytes = {payload_ + slot * constants_.stride, constants_.max_message};
-    }
-    return nullptr;
-  }
-  const Descriptor copy = LoadWords(descriptors_[slot]);
-  if (copy.kind == MessageKind::kNone) return "a descriptor without a kind";
-  if ((copy.kind == MessageKind::kComplete) != closes) return "a completion that the header does not know, or the reverse";
-  if (closes) {
-    item.kind = MessageKind::kComplete;
-    return nullptr;
-  }
-  if (copy.length > constants_.max_message) return "longer than max_message";
-  if (copy.offset % kPayloadAlignment != 0) return "its offset is not aligned";
-  if (copy.offset > constants_.payload_bytes || copy.length > constants_.payload_bytes - copy.offset) {
-    return "it ends beyond the payload ring";
-  }
-  item.kind = copy.kind;
-  item.flags = copy.flags;
-  item.bytes = {payload_ + copy.offset, copy.length};
-  return nullptr;
 }
 
 // One result, filled in its place and returned everywhere: moving a fresh item costs more than the look (a wide load waits for narrow

@@ -14,22 +14,6 @@ using internal::Before;
 
 namespace {
 
-// Descriptors are written and read as two words: lossy readers may look while we overwrite.
-void StoreDescriptor(Descriptor& slot, const Descriptor& value) {
-  uint64_t words[2];
-  memcpy(words, &value, sizeof words);
-  auto* at = reinterpret_cast<uint64_t*>(&slot);
-  std::atomic_ref<uint64_t>(at[0]).store(words[0], std::memory_order_relaxed);
-  std::atomic_ref<uint64_t>(at[1]).store(words[1], std::memory_order_relaxed);
-}
-
-void StoreAnnotation(Annotation& slot, const Annotation& value) {
-  uint64_t words[sizeof(Annotation) / 8];
-  memcpy(words, &value, sizeof words);
-  auto* at = reinterpret_cast<uint64_t*>(&slot);
-  for (size_t i = 0; i < std::size(words); ++i) std::atomic_ref<uint64_t>(at[i]).store(words[i], std::memory_order_relaxed);
-}
-
 // Ours, but where the segment is sealed for size only (H), another process may have written it too: only its use must be safe.
 uint64_t OffsetOf(const Descriptor& slot) {
   return std::atomic_ref<uint64_t>(const_cast<uint64_t&>(slot.offset)).load(std::memory_order_relaxed);
@@ -43,8 +27,9 @@ RingWriter::RingWriter(std::span<std::byte> memory, const RingConstants& constan
     : header_(reinterpret_cast<RingHeader*>(memory.data())),
       constants_(constants),
       tail_(constants.base),
+      min_(constants.base),
       shown_(constants.base),
-      min_(constants.base) {
+      looked_(constants.base) {
   const internal::RingPlaces places = internal::PlacesOf(constants);
   descriptors_ = reinterpret_cast<Descriptor*>(memory.data() + places.descriptors);
   annotations_ = constants.annotated ? reinterpret_cast<Annotation*>(memory.data() + places.annotations) : nullptr;
@@ -85,7 +70,9 @@ absl::StatusOr<std::unique_ptr<RingWriter>> RingWriter::Resume(std::span<std::by
 }
 
 absl::Status RingWriter::TakeUp() {
-  tail_ = shown_ = header_->tail.load(std::memory_order_acquire);
+  tail_ = header_->tail.load(std::memory_order_acquire);
+  shown_.store(tail_, std::memory_order_relaxed);
+  looked_.store(tail_, std::memory_order_relaxed);
   min_ = header_->released.load(std::memory_order_relaxed);
   if (tail_ - constants_.base > uint64_t{1} << 63 || tail_ - min_ > constants_.capacity + 1) {
     return absl::DataLossError("ring: tail and released contradict each other");
@@ -111,8 +98,6 @@ absl::Status RingWriter::TakeUp() {
 }
 
 // ---- room ------------------------------------------------------------------------------------------------------------------------------
-
-uint64_t RingWriter::NeedOf(size_t bytes) const { return constants_.layout == RingLayout::kDescriptors ? internal::PayloadNeed(bytes) : 0; }
 
 // Would a message of `need` bytes of payload find room if everything below `min` were free? Then it goes to `head`, and [head, end) is
 // free.
@@ -162,9 +147,16 @@ bool RingWriter::Release(uint64_t need) {
   }
   uint64_t head, end;
   if (!HasRoomAbove(min_, need, head, end)) return false;
-  head_ = head;
-  free_end_ = end;
+  if (reserved_ == 0) {  // else the head is where the reserved message is being written; TryReserve comes here again
+    head_ = head;
+    free_end_ = end;
+  }
   return true;
+}
+
+bool RingWriter::ReserveSlowly(size_t bytes) {
+  reserved_ = 0;
+  return HasRoom(bytes);
 }
 
 bool RingWriter::HasRoom(size_t bytes) {
@@ -173,50 +165,18 @@ bool RingWriter::HasRoom(size_t bytes) {
   return Fits(need) || Release(need);
 }
 
-absl::StatusOr<std::span<std::byte>> RingWriter::TryReserve(size_t bytes) {
-  reserving_ = false;
+[[gnu::cold]] absl::Status RingWriter::Refusal(size_t bytes) const {
   if (bytes > constants_.max_message) return absl::InvalidArgumentError("ring: the message is larger than max_message");
   if (completed_) return absl::FailedPreconditionError("ring: completed");
-  const uint64_t need = NeedOf(bytes);
-  if (!Fits(need) && !Release(need)) return absl::ResourceExhaustedError("ring: full");
-  const uint64_t offset = constants_.layout == RingLayout::kDescriptors ? head_ : (tail_ & (constants_.slots - 1)) * constants_.stride;
-  reserved_ = {payload_ + offset, bytes};
-  reserving_ = true;
-  return absl::StatusOr<std::span<std::byte>>(absl::in_place, payload_ + offset, bytes);  // a copy of reserved_ would wait for its stores
+  return absl::ResourceExhaustedError("ring: full");
 }
 
 // ---- publishing ------------------------------------------------------------------------------------------------------------------------
 
-void RingWriter::Commit(size_t bytes, MessageKind kind, uint16_t flags, const Annotation* annotation) {
-  Stage(bytes, kind, flags, annotation);
-  Flush();
-}
-
-void RingWriter::Stage(size_t bytes, MessageKind kind, uint16_t flags, const Annotation* annotation) {
-  if (!reserving_) return;
-  reserving_ = false;
-  bytes = std::min(bytes, reserved_.size());
-  PUMA_STOP_POINT("payload | descriptor");
-  const uint64_t slot = tail_ & (constants_.slots - 1);
-  if (constants_.layout == RingLayout::kDescriptors) {  // P1
-    const uint64_t offset = static_cast<uint64_t>(reserved_.data() - payload_);
-    StoreDescriptor(descriptors_[slot], {.offset = offset, .length = static_cast<uint32_t>(bytes), .kind = kind, .flags = flags});
-    if (offset != head_) free_end_ = 0;  // HasRoom has moved the head since: the next reservation looks anew
-    head_ = offset + internal::PayloadNeed(bytes);
-    free_end_ = std::max(free_end_, head_);
-  }
-  if (annotations_ != nullptr) {
-    Annotation value = annotation != nullptr ? *annotation : Annotation{};
-    value.flags |= flags;
-    StoreAnnotation(annotations_[slot], value);
-  }
-  ++tail_;
-}
-
 void RingWriter::Complete(std::string_view error) {
   if (completed_) return;
   completed_ = true;
-  reserving_ = false;
+  reserved_ = 0;
   Flush();  // what was staged: a death in here must not take it along
   const size_t length = std::min(error.size(), kErrorBytes);
   memcpy(header_->error, error.data(), length);
@@ -228,43 +188,25 @@ void RingWriter::Complete(std::string_view error) {
   // tail - min is at most the capacity, and there are more slots: the slot of this number is nobody's.
   const uint64_t slot = tail_ & (constants_.slots - 1);
   if (constants_.layout == RingLayout::kDescriptors)
-    StoreDescriptor(descriptors_[slot], {.offset = 0, .length = 0, .kind = MessageKind::kComplete, .flags = 0});
-  if (annotations_ != nullptr) StoreAnnotation(annotations_[slot], {});
+    internal::StoreWords(descriptors_[slot], {.offset = 0, .length = 0, .kind = MessageKind::kComplete, .flags = 0});
+  if (annotations_ != nullptr) internal::StoreWords(annotations_[slot], {});
   ++tail_;
   Flush();
 }
 
-void RingWriter::Flush() {
-  if (shown_ == tail_) return;
-  shown_ = tail_;
-  PUMA_STOP_POINT("descriptor | tail");
-  // P2. Pairs with the reader's tail.load(acquire) (R1, S3): the message is written before its number counts.
-  header_->tail.store(tail_, std::memory_order_release);
-  PUMA_STOP_POINT("tail | look at sleepers");
-  WakeReaders();
-  PUMA_STOP_POINT("published");
-}
-
-void RingWriter::WakeReaders() {
-  // Between the two rounds we may look at the gates' words. The odd store stands before P3's barrier and the look at the version behind
-  // it; GatesChanged does the two in the other order, with its barrier between: either we see its version, or it sees us in here.
-  const uint32_t round = wake_round_.load(std::memory_order_relaxed);
-  wake_round_.store(round + 1, std::memory_order_relaxed);
-  internal::BarrierOfTheBusy(constants_.wake_mode);  // P3: the tail before the sleep words; the sleeper has S2 between its two
-  if (gates_version_.load(std::memory_order_acquire) != watched_version_) WatchAgain();
+// Who of those that are asleep must be woken.
+bool RingWriter::MustWake() {
   bool wake = false;
-  for (Sleeper& sleeper : sleepers_) {  // P4
-    const uint32_t generation = sleeper.sleep->load(std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_acquire);  // pairs with S1's store(release): the positions of S0 are seen
+  for (Sleeper& sleeper : sleepers_) {
+    const uint32_t generation = sleeper.sleep->load(std::memory_order_acquire);  // S1 again: it may be a newer one
     if ((generation & 1) == 0 || generation == sleeper.woken) continue;
-    std::atomic_thread_fence(std::memory_order_acquire);  // pairs with S1's store(release): the positions of S0 are seen
     // Who stands at our tail has seen this message and sleeps for the next: a wake now would use up its generation for nothing.
     if (sleeper.seen != nullptr && sleeper.seen->load(std::memory_order_relaxed) == tail_) continue;
     sleeper.woken = generation;
     wake = true;
   }
-  PUMA_STOP_POINT("look at sleepers | wake");
-  if (wake) WakeTail();                                     // P5
-  wake_round_.store(round + 2, std::memory_order_release);  // pairs with the acquire in GatesChanged: our looks are over
+  return wake;
 }
 
 void RingWriter::WakeTail() const { WakeShared(internal::LowHalf(&header_->tail)); }
@@ -364,13 +306,13 @@ void RingWriter::RemoveGate(uint64_t subscription) {
 
 // Makes the publisher take up the change, and returns when it no longer looks at the words of before.
 void RingWriter::GatesChanged() {
-  gates_version_.fetch_add(1, std::memory_order_release);  // with the acquire in WakeReaders
+  gates_version_.fetch_add(1, std::memory_order_release);  // with the acquire in Flush
   gates_changed_.Kick();
   // Without a membarrier the store of an odd round may take a while to be seen; not a millisecond.
   if (!internal::BarrierOfTheSleeper(constants_.wake_mode)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  const uint32_t round = wake_round_.load(std::memory_order_acquire);
-  if ((round & 1) == 0) return;
-  while (wake_round_.load(std::memory_order_acquire) == round) std::this_thread::yield();  // a few loads, at most one wake call
+  const uint64_t looked = looked_.load(std::memory_order_acquire);  // before shown_: if they are equal, that look was over
+  if (looked == shown_.load(std::memory_order_relaxed)) return;
+  while (looked_.load(std::memory_order_acquire) == looked) std::this_thread::yield();  // a few loads, at most one wake call
 }
 
 // The publisher's copy of the sleep words. Generations woken before are forgotten: at worst one wake too many.
