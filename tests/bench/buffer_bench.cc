@@ -273,7 +273,7 @@ double RoundTrip(const Kind& kind, uint64_t rounds, bool blocking, unsigned othe
     LaneReader* const lanes[] = {subscription.reader.get()};
     while (ReadBatch(*subscription.reader, 1, Read64) == 0) {
       if (blocking) {
-        SleepOnLanes(subscription.page.header(), lanes, kick, kick.value(), nullptr, 0, absl::InfiniteFuture());
+        SleepOnLanes({.page = subscription.page.header(), .lanes = lanes, .kick = kick, .seen_kick = kick.value()});
       } else {
         Pause();
       }

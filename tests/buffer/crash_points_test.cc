@@ -429,7 +429,7 @@ class ReaderCrash : public ::testing::TestWithParam<Case> {
   void SleepOnce(LaneReader& reader) {
     KickWord kick;
     LaneReader* const lanes[] = {&reader};
-    SleepOnLanes(header(), lanes, kick, kick.value() - 1, nullptr, 0, absl::InfiniteFuture());  // it was kicked: S4 is not reached
+    SleepOnLanes({.page = header(), .lanes = lanes, .kick = kick, .seen_kick = kick.value() - 1});  // it was kicked: S4 is not reached
   }
 
   // ---- on an image

@@ -47,10 +47,10 @@ class Publisher {
   }
   [[noreturn]] void Run() {
     RingWriter* ring = lane_.writer.get();
-    const Interrupts interrupts{.kick = &kick_, .interrupted = [this] { return finish_.load(); }};
+    const RoomWait wait{.kick = &kick_, .interrupted = [this] { return finish_.load(); }};
     while (!finish_) {
       const size_t bytes = 8 * (start.fixed ? 8 : 1 + random_() % kMaxWords);
-      if (!WaitForRoom(std::span(&ring, 1), bytes, absl::InfiniteFuture(), interrupts).ok()) continue;
+      if (!WaitForRoom(std::span(&ring, 1), bytes, wait).ok()) continue;
       auto room = ring->TryReserve(bytes);
       if (!room.ok()) Fail("there was room, and then there was none\n");
       auto* words = reinterpret_cast<uint64_t*>(room->data());
@@ -125,7 +125,7 @@ class Consumer {
         continue;
       }
       LaneReader* lane = lanes_.empty() ? nullptr : lanes_.front().reader.get();
-      SleepOnLanes(page_.header(), std::span(&lane, lane != nullptr ? 1 : 0), kick_, seen_kick, nullptr, 0, absl::InfiniteFuture());
+      SleepOnLanes({.page = page_.header(), .lanes = std::span(&lane, lane != nullptr ? 1 : 0), .kick = kick_, .seen_kick = seen_kick});
     }
   }
 

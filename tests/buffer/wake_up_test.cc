@@ -80,7 +80,7 @@ struct Pair {
   }
   void Sleep(uint32_t seen_kick, absl::Time deadline = absl::InfiniteFuture()) {
     LaneReader* const lanes[] = {reader.get()};
-    SleepOnLanes(page.header(), lanes, kick, seen_kick, nullptr, 0, deadline);
+    SleepOnLanes({.page = page.header(), .lanes = lanes, .kick = kick, .seen_kick = seen_kick, .deadline = deadline});
   }
 };
 
@@ -143,7 +143,7 @@ TEST_P(WakeUp, RoomAtAnyStepOfTheWaitingPublisherIsSeen) {
       while (pair.lane.writer->HasRoom(8)) pair.Publish();
       Once(point, [&] { pair.Drain(); });
       RingWriter* ring = pair.lane.writer.get();
-      EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, absl::InfiniteFuture(), {}).value(), 0u) << point;
+      EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, {}).value(), 0u) << point;
       EXPECT_EQ(pair.page.slot(0).position, ring->tail());
     }
   }
@@ -155,7 +155,7 @@ TEST_P(WakeUp, AGateThatGoesAtAnyStepOfTheWaitingPublisherIsSeen) {
     while (pair.lane.writer->HasRoom(8)) pair.Publish();
     Once(point, [&] { pair.lane.writer->RemoveGate(1); });
     RingWriter* ring = pair.lane.writer.get();
-    EXPECT_TRUE(WaitForRoom(std::span(&ring, 1), 8, absl::InfiniteFuture(), {}).ok()) << point;
+    EXPECT_TRUE(WaitForRoom(std::span(&ring, 1), 8, {}).ok()) << point;
   }
 }
 
@@ -174,7 +174,77 @@ TEST_P(WakeUp, APublisherThatWaitsForASlotToBeBoundIsWokenByItsReader) {
     opened->StorePosition();
   });
   RingWriter* ring = lane.writer.get();
-  EXPECT_TRUE(WaitForRoom(std::span(&ring, 1), 8, absl::InfiniteFuture(), {}).ok());
+  EXPECT_TRUE(WaitForRoom(std::span(&ring, 1), 8, {}).ok());
+}
+
+TEST(Spin, LooksUntilItIsThereOrTheTimeIsOver) {
+  Spin spin(absl::Milliseconds(1));
+  int looks = 0;
+  EXPECT_TRUE(spin.Until(absl::InfiniteDuration(), [&] { return ++looks == 3; }));
+  EXPECT_EQ(looks, 3);
+  const absl::Time start = absl::Now();
+  EXPECT_FALSE(spin.Until(absl::InfiniteDuration(), [] { return false; }));
+  EXPECT_GE(absl::Now() - start, absl::Microseconds(900));
+  EXPECT_FALSE(Spin().Until(absl::InfiniteDuration(), [] { return true; })) << "without a limit nobody looks";
+}
+
+TEST(Spin, GivesUpWhatDoesNotHelpAndTriesAgainNowAndThen) {
+  Spin spin(absl::Nanoseconds(1));
+  int looks = 0, spins = 0;
+  const auto in_vain = [&] {
+    const int before = looks;
+    EXPECT_FALSE(spin.Until(absl::InfiniteDuration(), [&] { return ++looks < 0; }));
+    spins += looks != before;
+  };
+  for (uint32_t i = 0; i < Spin::kPatience; ++i) in_vain();
+  EXPECT_EQ(spins, Spin::kPatience);
+  for (uint32_t i = 0; i < 10 * Spin::kTryAgain; ++i) in_vain();
+  EXPECT_EQ(spins, Spin::kPatience + 10);
+  for (uint32_t i = 1; i < Spin::kTryAgain; ++i) in_vain();
+  EXPECT_TRUE(spin.Until(absl::InfiniteDuration(), [] { return true; })) << "its turn to try";
+  EXPECT_TRUE(spin.Until(absl::InfiniteDuration(), [] { return true; })) << "and it has helped";
+}
+
+// Both ends look for a while before they sleep: nothing is lost, whichever of the two it was that ended the wait.
+TEST_P(WakeUp, WhoSpinsBeforeItSleepsMissesNothing) {
+  constexpr uint64_t kMessages = 20'000;
+  Pair pair(Options());
+  std::jthread reader([&] {
+    Spin spin(absl::Microseconds(5));
+    LaneReader* const lanes[] = {pair.reader.get()};
+    for (uint64_t read = 0; read < kMessages;) {
+      const uint64_t count = pair.Drain();
+      read += count;
+      if (count == 0) SleepOnLanes({.page = pair.page.header(), .lanes = lanes, .kick = pair.kick, .seen_kick = 0, .spin = &spin});
+    }
+  });
+  Spin spin(absl::Microseconds(5));
+  RingWriter* ring = pair.lane.writer.get();
+  for (uint64_t i = 0; i < kMessages; ++i) {
+    ASSERT_TRUE(WaitForRoom(std::span(&ring, 1), 8, {.spin = &spin}).ok());
+    pair.Publish();
+    if (i % 100 == 0) std::this_thread::sleep_for(std::chrono::microseconds(i % 300));
+  }
+}
+
+TEST_P(WakeUp, AKickAndAnInterruptEndASpin) {
+  Pair pair(Options());
+  Spin spin(absl::Hours(1));
+  LaneReader* const lanes[] = {pair.reader.get()};
+  std::jthread kicker([&] { pair.kick.Kick(); });
+  SleepOnLanes({.page = pair.page.header(), .lanes = lanes, .kick = pair.kick, .seen_kick = 0, .spin = &spin});
+  kicker.join();
+  while (pair.lane.writer->HasRoom(8)) pair.Publish();
+  std::atomic<bool> stop{false};
+  std::jthread stopper([&] {
+    stop = true;
+    pair.kick.Kick();
+  });
+  RingWriter* ring = pair.lane.writer.get();
+  const RoomWait wait{.kick = &pair.kick, .interrupted = [&] { return stop.load(); }, .spin = &spin};
+  EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, wait).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, {.deadline = absl::Now() + absl::Milliseconds(1), .spin = &spin}).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_P(WakeUp, AnInterruptedWaitForRoomEnds) {
@@ -182,13 +252,13 @@ TEST_P(WakeUp, AnInterruptedWaitForRoomEnds) {
   while (pair.lane.writer->HasRoom(8)) pair.Publish();
   std::atomic<bool> stop{false};
   RingWriter* ring = pair.lane.writer.get();
-  const Interrupts interrupts{.kick = &pair.kick, .interrupted = [&] { return stop.load(); }};
+  const RoomWait wait{.kick = &pair.kick, .interrupted = [&] { return stop.load(); }};
   Once("look at positions | wait", [&] {
     stop = true;
     pair.kick.Kick();
   });
-  EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, absl::InfiniteFuture(), interrupts).status().code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, absl::InfinitePast(), {}).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, wait).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, {.deadline = absl::InfinitePast()}).status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 // ---- one end stops at each of its steps until the other sleeps -------------------------------------------------------------------------
@@ -237,7 +307,7 @@ TEST_P(WakeUp, AReaderThatSleptBeforeItsGateWasSetIsWokenByTheGate) {
     thread = ThreadId();
     LaneReader* const lanes[] = {reader.get()};
     KickWord kick;
-    while (reader->AtEnd()) SleepOnLanes(page.header(), lanes, kick, kick.value(), nullptr, 0, absl::InfiniteFuture());
+    while (reader->AtEnd()) SleepOnLanes({.page = page.header(), .lanes = lanes, .kick = kick, .seen_kick = kick.value()});
   });
   while (thread == 0 || StateOf(thread) != 'S') std::this_thread::yield();
   while (lane.writer->HasRoom(8)) {
@@ -259,7 +329,7 @@ TEST_P(WakeUp, AReaderThatStopsAtAnyStepStillWakes) {
       thread = ThreadId();
       RingWriter* ring = pair.lane.writer.get();
       for (; published < kMessages; ++published) {
-        ASSERT_TRUE(WaitForRoom(std::span(&ring, 1), 8, absl::InfiniteFuture(), {}).ok());
+        ASSERT_TRUE(WaitForRoom(std::span(&ring, 1), 8, {}).ok());
         pair.Publish();
       }
     });
@@ -329,7 +399,7 @@ TEST_P(WakeUp, NoneIsLostBetweenThreePublishersAndOneReader) {
       StopNowAndThen(i);
       RingWriter* ring = lanes[i]->writer.get();
       for (uint64_t n = 0; n < kMessages; ++n) {
-        ASSERT_TRUE(WaitForRoom(std::span(&ring, 1), 8, absl::InfiniteFuture(), {}).ok());
+        ASSERT_TRUE(WaitForRoom(std::span(&ring, 1), 8, {}).ok());
         ASSERT_TRUE(ring->TryReserve(8).ok());
         ring->Commit(8);
       }
@@ -346,7 +416,7 @@ TEST_P(WakeUp, NoneIsLostBetweenThreePublishersAndOneReader) {
       any = true;
       ++read;
     }
-    if (!any) SleepOnLanes(page.header(), all, kick, kick.value(), nullptr, 0, absl::InfiniteFuture());
+    if (!any) SleepOnLanes({.page = page.header(), .lanes = all, .kick = kick, .seen_kick = kick.value()});
   }
 }
 
@@ -372,7 +442,7 @@ TEST_P(WakeUp, NoneIsLostBetweenAPublisherAndThreeLaggingReaders) {
           reader->StorePosition();
           ++n;
         } else {
-          SleepOnLanes(pages[i].header(), lanes, kick, kick.value(), nullptr, 0, absl::InfiniteFuture());
+          SleepOnLanes({.page = pages[i].header(), .lanes = lanes, .kick = kick, .seen_kick = kick.value()});
         }
       }
     });
@@ -380,7 +450,7 @@ TEST_P(WakeUp, NoneIsLostBetweenAPublisherAndThreeLaggingReaders) {
   StopNowAndThen(1);
   RingWriter* ring = lane.writer.get();
   for (uint64_t n = 0; n < kMessages; ++n) {
-    ASSERT_TRUE(WaitForRoom(std::span(&ring, 1), 8, absl::InfiniteFuture(), {}).ok());
+    ASSERT_TRUE(WaitForRoom(std::span(&ring, 1), 8, {}).ok());
     ASSERT_TRUE(ring->TryReserve(8).ok());
     ring->Commit(8);
   }
@@ -397,7 +467,7 @@ TEST_P(WakeUp, ALateSubscriptionReadsAllFromTheGrantedNumber) {
     StopNowAndThen(5);
     RingWriter* ring = first.lane.writer.get();
     while (!stop) {
-      if (!WaitForRoom(std::span(&ring, 1), 8, absl::Now() + absl::Milliseconds(100), {}).ok()) continue;
+      if (!WaitForRoom(std::span(&ring, 1), 8, {.deadline = absl::Now() + absl::Milliseconds(100)}).ok()) continue;
       auto room = ring->TryReserve(8);
       ASSERT_TRUE(room.ok());
       *reinterpret_cast<uint64_t*>(room->data()) = ring->tail();
@@ -423,7 +493,7 @@ TEST_P(WakeUp, ALateSubscriptionReadsAllFromTheGrantedNumber) {
     for (uint64_t expected = start; expected != start + 30;) {
       auto item = late->Peek().value();
       if (!item) {
-        SleepOnLanes(page.header(), lanes, first.kick, first.kick.value(), nullptr, 0, absl::InfiniteFuture());
+        SleepOnLanes({.page = page.header(), .lanes = lanes, .kick = first.kick, .seen_kick = first.kick.value()});
         continue;
       }
       ASSERT_EQ(*reinterpret_cast<const uint64_t*>(item->bytes.data()), expected) << "overwritten before it was read";

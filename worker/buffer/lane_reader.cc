@@ -76,41 +76,44 @@ absl::StatusOr<std::optional<RingItem>> LaneReader::PeekCopy(std::string& out, s
 namespace {
 
 // S3: is there something to do? Each load pairs with P2's store(release).
-bool AnyWork(std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick, const Word32* command_tail,
-             uint32_t seen_command_tail) {
-  if (kick.value() != seen_kick) return true;
-  if (command_tail != nullptr && command_tail->load(std::memory_order_acquire) != seen_command_tail) return true;
-  return std::any_of(lanes.begin(), lanes.end(), [](const LaneReader* lane) { return !lane->AtEnd(); });
+bool AnyWork(const LaneSleep& sleep) {
+  if (sleep.kick.value() != sleep.seen_kick) return true;
+  if (sleep.command_tail != nullptr && sleep.command_tail->load(std::memory_order_acquire) != sleep.seen_command_tail) return true;
+  return std::any_of(sleep.lanes.begin(), sleep.lanes.end(), [](const LaneReader* lane) { return !lane->AtEnd(); });
+}
+
+// S4.
+void Rest(const LaneSleep& sleep, absl::Duration at_most) {
+  static thread_local WaitSet set;  // keeps its memory from sleep to sleep
+  set.Clear();
+  set.AddPrivate(sleep.kick.word(), sleep.seen_kick);
+  if (sleep.command_tail != nullptr) set.AddShared(sleep.command_tail, sleep.seen_command_tail);
+  for (const LaneReader* lane : sleep.lanes) set.AddShared(lane->ring().tail_word(), internal::Low(lane->seen()));
+  PUMA_STOP_POINT("look | wait");
+  const bool rested = set.Sleep(at_most);
+  if (!rested && AnyWork(sleep)) CountBeltWakeup();
 }
 
 }  // namespace
 
-void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick,
-                  const Word32* command_tail, uint32_t seen_command_tail, absl::Time deadline) {
-  absl::Duration at_most = deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : deadline - absl::Now();
+void SleepOnLanes(const LaneSleep& sleep) {
+  absl::Duration at_most = sleep.deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : sleep.deadline - absl::Now();
   if (at_most <= absl::ZeroDuration()) return;
   WakeMode mode = WakeMode::kFenced;
-  for (LaneReader* lane : lanes) {
-    lane->StorePosition();                                             // S0
+  for (LaneReader* lane : sleep.lanes) {
+    lane->StorePosition();                                             // S0. Nobody waits for us while we spin
     lane->slot_->seen.store(lane->seen(), std::memory_order_relaxed);  // P4 asks whether we have seen all up to the tail
     if (lane->ring().constants().wake_mode == WakeMode::kAsymmetric) mode = WakeMode::kAsymmetric;
   }
+  if (sleep.spin != nullptr && sleep.spin->Until(at_most, [&] { return AnyWork(sleep); })) return;
   PUMA_STOP_POINT("position | sleep");
-  const uint32_t generation = (page.sleep.load(std::memory_order_relaxed) + 1) | 1;
-  page.sleep.store(generation, std::memory_order_release);                                       // S1. Pairs with the fence of P4
+  Word32& word = sleep.page.sleep;
+  const uint32_t generation = (word.load(std::memory_order_relaxed) + 1) | 1;
+  word.store(generation, std::memory_order_release);                                             // S1. Pairs with the fence of P4
   if (!internal::BarrierOfTheSleeper(mode)) at_most = std::min(at_most, absl::Milliseconds(1));  // S2
   PUMA_STOP_POINT("sleep | look");
-  if (!AnyWork(lanes, kick, seen_kick, command_tail, seen_command_tail)) {
-    static thread_local WaitSet set;  // keeps its memory from sleep to sleep
-    set.Clear();
-    set.AddPrivate(kick.word(), seen_kick);
-    if (command_tail != nullptr) set.AddShared(command_tail, seen_command_tail);
-    for (const LaneReader* lane : lanes) set.AddShared(lane->ring().tail_word(), internal::Low(lane->seen()));
-    PUMA_STOP_POINT("look | wait");
-    const bool rested = set.Sleep(at_most);  // S4
-    if (!rested && AnyWork(lanes, kick, seen_kick, command_tail, seen_command_tail)) CountBeltWakeup();
-  }
-  page.sleep.store(generation + 1, std::memory_order_relaxed);  // S5
+  if (!AnyWork(sleep)) Rest(sleep, at_most);              // S3, S4
+  word.store(generation + 1, std::memory_order_relaxed);  // S5
 }
 
 }  // namespace puma

@@ -42,8 +42,7 @@ class LaneReader {
 
  private:
   LaneReader(Segment segment, RingReader ring, PageSlot& slot);
-  friend void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick,
-                           const Word32* command_tail, uint32_t seen_command_tail, absl::Time deadline);
+  friend void SleepOnLanes(const struct LaneSleep& sleep);
   Segment segment_;
   RingReader ring_;
   PageSlot* slot_;
@@ -71,9 +70,21 @@ inline void LaneReader::Finish() {
   if (slot_->in_hand.load(std::memory_order_relaxed) != 0) slot_->in_hand.store(0, std::memory_order_release);
 }
 
-// S0..S5: sleeps until a lane has something new, the kick word or the command ring moved, or the deadline. Positions must be stored before.
-void SleepOnLanes(PageHeader& page, std::span<LaneReader* const> lanes, const KickWord& kick, uint32_t seen_kick,
-                  const Word32* command_tail, uint32_t seen_command_tail, absl::Time deadline);
+// What a runnable sleeps on.
+struct LaneSleep {
+  PageHeader& page;
+  std::span<LaneReader* const> lanes;
+  const KickWord& kick;
+  uint32_t seen_kick = 0;                // its value before the last look for work
+  const Word32* command_tail = nullptr;  // null: no command ring
+  uint32_t seen_command_tail = 0;
+  absl::Time deadline = absl::InfiniteFuture();
+  Spin* spin = nullptr;  // null: sleeps at once
+};
+
+// S0..S5: stores the positions, and sleeps until a lane has something new, the kick word or the command ring moved, or the deadline.
+// Returns early for any reason; callers look again.
+void SleepOnLanes(const LaneSleep& sleep);
 
 }  // namespace puma
 #endif  // PUMA_WORKER_BUFFER_LANE_READER_H_

@@ -144,8 +144,8 @@ class RingWriter {
   KickWord gates_changed_;   // wakes a publisher that waits for room
 };
 
-// Blocks until one of `rings` has room for `bytes`, and returns its index. DEADLINE_EXCEEDED; CANCELLED: `interrupts` said so.
-absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t bytes, absl::Time deadline, const Interrupts& interrupts);
+// Blocks until one of `rings` has room for `bytes`, and returns its index. DEADLINE_EXCEEDED; CANCELLED: `wait.interrupted` said so.
+absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t bytes, const RoomWait& wait);
 
 // A message in its place. Valid until the reader's position passes it.
 struct RingItem {

@@ -42,25 +42,44 @@ absl::Status CanEverHaveRoom(std::span<RingWriter* const> rings, size_t bytes) {
   return absl::OkStatus();
 }
 
+// The words that may interrupt, with the values they had before the question that they announce.
+struct Interrupts {
+  explicit Interrupts(const RoomWait& wait) : kick(wait.kick), command_tail(wait.command_tail) {
+    if (kick != nullptr) seen_kick = kick->value();
+    if (command_tail != nullptr) seen_command = command_tail->load(std::memory_order_acquire);
+  }
+  bool Moved() const {
+    return (kick != nullptr && kick->value() != seen_kick) ||
+           (command_tail != nullptr && command_tail->load(std::memory_order_acquire) != seen_command);
+  }
+  void AddTo(WaitSet& set) const {
+    if (kick != nullptr) set.AddPrivate(kick->word(), seen_kick);
+    if (command_tail != nullptr) set.AddShared(command_tail, seen_command);
+  }
+  const KickWord* kick;
+  const Word32* command_tail;
+  uint32_t seen_kick = 0, seen_command = 0;
+};
+
 }  // namespace
 
-absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t bytes, absl::Time deadline, const Interrupts& interrupts) {
+absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t bytes, const RoomWait& wait) {
   if (absl::Status status = CanEverHaveRoom(rings, bytes); !status.ok()) return status;
   WaitSet set;
   while (true) {
     if (auto found = FirstWithRoom(rings, bytes)) return *found;
-    const uint32_t seen_kick = interrupts.kick != nullptr ? interrupts.kick->value() : 0;  // before the question that they announce
-    const uint32_t seen_command = interrupts.command_tail != nullptr ? interrupts.command_tail->load(std::memory_order_acquire) : 0;
-    if (interrupts.interrupted && interrupts.interrupted()) return absl::CancelledError("ring: the wait for room was interrupted");
-    const absl::Duration left = deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : deadline - absl::Now();
+    const Interrupts interrupts(wait);
+    if (wait.interrupted && wait.interrupted()) return absl::CancelledError("ring: the wait for room was interrupted");
+    const absl::Duration left = wait.deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : wait.deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return absl::DeadlineExceededError("ring: no room within the time given");
+    const auto look = [&] { return FirstWithRoom(rings, bytes).has_value() || interrupts.Moved(); };
+    if (wait.spin != nullptr && wait.spin->Until(left, look)) continue;
 
     Want want(rings, bytes);  // F1, F2
     PUMA_STOP_POINT("want | look");
     if (auto found = FirstWithRoom(rings, bytes)) return *found;  // F3
     set.Clear();
-    if (interrupts.kick != nullptr) set.AddPrivate(interrupts.kick->word(), seen_kick);
-    if (interrupts.command_tail != nullptr) set.AddShared(interrupts.command_tail, seen_command);
+    interrupts.AddTo(set);
     bool all_lag = true;
     for (RingWriter* ring : rings) all_lag = ring->AddLaggingTo(set) && all_lag;
     if (!all_lag) continue;

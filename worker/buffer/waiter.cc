@@ -45,6 +45,15 @@ void KickWord::Kick() {
   Wake(&word_, FUTEX_WAKE_PRIVATE);
 }
 
+int64_t Spin::Now() { return MonotonicNanos(); }
+void Spin::Relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 void WaitSet::AddShared(const Word32* word, uint32_t seen) { Add({word, seen, true}); }
 void WaitSet::AddPrivate(const Word32* word, uint32_t seen) { Add({word, seen, false}); }
 

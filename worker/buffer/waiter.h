@@ -1,6 +1,7 @@
 #ifndef PUMA_WORKER_BUFFER_WAITER_H_
 #define PUMA_WORKER_BUFFER_WAITER_H_
 // Sleeping on many words at once (futex_waitv), with an own word that anybody of this process may kick.
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -56,11 +57,54 @@ class WaitSet {
   bool overflowed_ = false;
 };
 
-// What may end a wait for room early: words to sleep on, and the question whether it is over.
-struct Interrupts {
-  KickWord* kick = nullptr;
+// Looking for a while before going to sleep: a wake costs two system calls and a hundred hand-overs, so in a busy stream a few microseconds
+// of looking are cheaper. By time, not by count. Who has spun in vain several times in a row sleeps at once, and only tries again now and
+// then: an idle reader costs nothing. Only the sleeping thread uses it; one for each place that sleeps.
+class Spin {
+ public:
+  static constexpr uint32_t kPatience = 8;    // spins in vain until it gives up
+  static constexpr uint32_t kTryAgain = 128;  // then every so many sleeps it tries once
+  Spin() = default;                           // never spins
+  explicit Spin(absl::Duration limit) : limit_ns_(absl::ToInt64Nanoseconds(limit)) {}
+  absl::Duration limit() const { return absl::Nanoseconds(limit_ns_); }
+
+  // Asks `look` until it says true, the limit is over or `at_most` is. False: it never did, or was not asked.
+  template <typename Look>
+  bool Until(absl::Duration at_most, Look look) {
+    if (limit_ns_ <= 0 || !Worthwhile()) return false;
+    const int64_t end = Now() + std::min(limit_ns_, absl::ToInt64Nanoseconds(at_most));
+    while (!look()) {
+      if (Now() >= end) {
+        ++in_vain_;
+        return false;
+      }
+      Relax();
+    }
+    in_vain_ = 0;
+    return true;
+  }
+
+ private:
+  bool Worthwhile() {
+    if (in_vain_ < kPatience) return true;
+    if (++skipped_ < kTryAgain) return false;
+    skipped_ = 0;
+    return true;
+  }
+  static int64_t Now();
+  static void Relax();  // tells the core that it waits
+  int64_t limit_ns_ = 0;
+  uint32_t in_vain_ = 0;
+  uint32_t skipped_ = 0;
+};
+
+// How a publisher waits for room: for how long, what else may end it, and how long it looks before it sleeps.
+struct RoomWait {
+  absl::Time deadline = absl::InfiniteFuture();
+  KickWord* kick = nullptr;              // null: none
   const Word32* command_tail = nullptr;  // shared; null: none
-  std::function<bool()> interrupted;     // null: never
+  std::function<bool()> interrupted;     // asked whenever kick or command_tail have moved. Null: never
+  Spin* spin = nullptr;                  // null: sleeps at once
 };
 
 }  // namespace puma

@@ -154,7 +154,7 @@ void WorkerControl::SendResult(const ResultRecord& record, std::string_view text
     auto place = ring->TryReserve(bytes);
     while (!place.ok()) {
       // Results are answers to callers that wait: none is dropped. The host drains, or its successor does.
-      (void)WaitForRoom({&ring, 1}, bytes, absl::InfiniteFuture(), Interrupts{});
+      (void)WaitForRoom({&ring, 1}, bytes, RoomWait{});
       place = ring->TryReserve(bytes);
     }
     ring->Commit(Write(*place, &sent, sizeof(sent), text));

@@ -139,12 +139,11 @@ absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration
       rings.push_back(&lane->writer());
       owners.push_back(lane.get());
     }
-    Interrupts interrupts;
-    interrupts.kick = &context_->kick;
+    RoomWait wait{.deadline = deadline, .kick = &context_->kick};
     const CommandSource* commands = context_->commands.load(std::memory_order_acquire);
-    if (commands != nullptr) interrupts.command_tail = commands->tail_word();
-    interrupts.interrupted = [&] { return context_->StopAsked() || gates_version_.load(std::memory_order_acquire) != version; };
-    auto ready = WaitForRoom(rings, bytes, deadline, interrupts);
+    if (commands != nullptr) wait.command_tail = commands->tail_word();
+    wait.interrupted = [&] { return context_->StopAsked() || gates_version_.load(std::memory_order_acquire) != version; };
+    auto ready = WaitForRoom(rings, bytes, wait);
     if (ready.ok()) return owners[*ready];
     if (!absl::IsCancelled(ready.status())) return ready.status();
     if (!open_.load(std::memory_order_acquire)) return NotOpen();

@@ -163,8 +163,13 @@ void RunnableCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
   if (at_most <= absl::ZeroDuration()) return;
   const CommandSource* commands = context_.commands.load(std::memory_order_acquire);
   const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + at_most;
-  SleepOnLanes(page_ != nullptr ? page_->header() : own_header_, readers_, context_.kick, seen_kick,
-               commands != nullptr ? commands->tail_word() : nullptr, commands != nullptr ? commands->tail_seen() : 0, deadline);
+  SleepOnLanes({.page = page_ != nullptr ? page_->header() : own_header_,
+                .lanes = readers_,
+                .kick = context_.kick,
+                .seen_kick = seen_kick,
+                .command_tail = commands != nullptr ? commands->tail_word() : nullptr,
+                .seen_command_tail = commands != nullptr ? commands->tail_seen() : 0,
+                .deadline = deadline});
 }
 
 absl::Status RunnableCore::Service() {
