@@ -180,7 +180,7 @@ TEST_P(RingFromEveryBase, ABatchIsSeenAtItsEnd) {
       {
         RingBatch batch(ring.writer());
         for (int i = 0; i < 5; ++i) ASSERT_TRUE(add(batch));
-        if (round == 0) EXPECT_FALSE(ring.Look().value().has_value());  // later it has to look for room, and shows what there is
+        EXPECT_TRUE(round != 0 || !ring.Look().value().has_value());  // later it has to look for room, and shows what there is
       }
       for (char c = first; c < first + 5; ++c) EXPECT_EQ(ring.Read(), std::string(8, c));
       EXPECT_FALSE(ring.Look().value().has_value());

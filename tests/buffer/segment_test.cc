@@ -6,8 +6,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
 #include <string>
+#include <vector>
 
 namespace puma {
 namespace {
@@ -50,6 +55,67 @@ TEST(Segment, SealedForSizeIsMappedWritableBySuccessors) {
   again->data()[0] = std::byte{1};
   EXPECT_EQ(made->data()[0], std::byte{1});
   EXPECT_EQ(Segment::MapReadOnly(Duplicate(made->fd()), Seals::kOneWriter, 4096).status().code(), absl::StatusCode::kDataLoss);
+}
+
+// How many of the mapping's pages are in memory.
+size_t PresentPages(const Segment& segment) {
+  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  std::vector<unsigned char> present((segment.size() + page - 1) / page);
+  EXPECT_EQ(::mincore(segment.data(), segment.size(), present.data()), 0);
+  return static_cast<size_t>(std::count_if(present.begin(), present.end(), [](unsigned char p) { return (p & 1) != 0; }));
+}
+// How much of it the page tables of this process have: what is touched without a fault.
+size_t MappedBytes(const Segment& segment) {
+  std::ifstream file("/proc/self/smaps");
+  std::string line;
+  bool ours = false;
+  size_t kib = 0;
+  while (std::getline(file, line)) {
+    unsigned long start = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &start, &end) == 2) ours = start == reinterpret_cast<uintptr_t>(segment.data());
+    if (ours && std::sscanf(line.c_str(), "Rss: %zu kB", &kib) == 1) return kib * 1024;
+  }
+  return 0;
+}
+
+TEST(Segment, PrefaultedIsThereBeforeItIsTouched) {
+  constexpr size_t kBytes = 4 << 20;
+  auto made = Segment::Create("test", kBytes, Seals::kOneWriter, 0, {.prefault = true});
+  ASSERT_TRUE(made.ok()) << made.status();
+  auto seen = Segment::MapReadOnly(Duplicate(made->fd()), Seals::kOneWriter, kBytes, {.prefault = true});
+  ASSERT_TRUE(seen.ok()) << seen.status();
+  EXPECT_EQ(PresentPages(*made), kBytes / static_cast<size_t>(::sysconf(_SC_PAGESIZE)));
+  if (!made->prefaulted() || !seen->prefaulted()) GTEST_SKIP() << "this kernel has no MADV_POPULATE";
+  EXPECT_EQ(MappedBytes(*made), kBytes);
+  EXPECT_EQ(MappedBytes(*seen), kBytes);
+}
+
+TEST(Segment, IsTakenOnTouchUnlessAskedFor) {
+  auto made = Segment::Create("test", 4 << 20, Seals::kOneWriter, 0);
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(PresentPages(*made), 0u);
+  EXPECT_EQ(MappedBytes(*made), 0u);
+  EXPECT_FALSE(made->prefaulted());
+  EXPECT_EQ(made->HugeBytes(), 0u);
+}
+
+// Whether the machine gives huge pages is its own business: the segment works, and says what it got.
+TEST(Segment, AskedForHugePagesWorksWithWhateverItGets) {
+  constexpr size_t kBytes = (4 << 20) + 4096;
+  for (const SegmentMemory memory : {SegmentMemory{.huge_pages = true}, SegmentMemory{.huge_pages = true, .prefault = true}}) {
+    auto made = Segment::Create("test", kBytes, Seals::kOneWriter, 1 << 20, memory);
+    ASSERT_TRUE(made.ok()) << made.status();
+    auto seen = Segment::MapReadOnly(Duplicate(made->fd()), Seals::kOneWriter, kBytes, memory);
+    ASSERT_TRUE(seen.ok()) << seen.status();
+    made->data()[kBytes - 1] = std::byte{42};
+    EXPECT_EQ(seen->data()[kBytes - 1], std::byte{42});
+    EXPECT_LE(made->HugeBytes(), kBytes);
+    EXPECT_EQ(made->HugeBytes() % (2 << 20), 0u);
+    RecordProperty("huge_bytes", std::to_string(made->HugeBytes()));
+    auto small = Segment::Create("test", 4096, Seals::kOneWriter, 4096, memory);
+    ASSERT_TRUE(small.ok()) << small.status();
+    EXPECT_EQ(small->HugeBytes(), 0u);
+  }
 }
 
 TEST(Segment, RefusesOtherSeals) {
