@@ -108,8 +108,10 @@ CommandLine::CommandLine() {
 
 void CommandLine::AddReading() {
   const auto kinds = CLI::IsMember({"tasks", "pipelines", "buffers", "types", "task", "pipeline", "buffer", "type"});
+  const auto lists =
+      CLI::IsMember({"tasks", "pipelines", "buffers", "types", "dead-letters", "task", "pipeline", "buffer", "type", "dead-letter"});
   CLI::App* get = Add("get", "list resources, or one", [this](Session& s) { return Get(s, get_); });
-  get->add_option("kind", get_.kind, "tasks, pipelines, buffers or types")->required()->check(kinds);
+  get->add_option("kind", get_.kind, "tasks, pipelines, buffers, types or dead-letters")->required()->check(lists);
   get->add_option("name", get_.name, "one of them, or all of this pipeline or module");
 
   CLI::App* describe = Add("describe", "all that is known of one resource", [this](Session& s) { return Describe(s, describe_); });

@@ -107,6 +107,21 @@ ExitCode GetBuffers(const Output& output, Client& host, const std::string& typed
   return buffers.ok() ? Show(output, *buffers, buffers->buffers(), table, "no buffers") : output.Error(buffers.status());
 }
 
+ExitCode GetDeadLetters(const Output& output, Client& host, const std::string& typed) {
+  const absl::Time now = absl::Now();
+  v1::ListDeadLettersRequest request;
+  if (!typed.empty()) {
+    const auto full = PipelineName(typed);
+    if (!full.ok()) return output.Error(full.status()), kUsage;
+    request.set_parent(*full);
+  }
+  const auto letters = AllPages(request, &Client::ListDeadLetters, host, &v1::ListDeadLettersResponse::mutable_dead_letters);
+  if (!letters.ok()) return output.Error(letters.status());
+  return Show(
+      output, *letters, letters->dead_letters(), [&](const auto& items) { return DeadLetterTable(items, output.wide(), now); },
+      "no dead letters");
+}
+
 ExitCode GetTypes(const Output& output, Client& host, const std::string& typed) {
   const auto table = [&](const auto& items) { return TypeTable(items, output.wide()); };
   const std::string wanted = absl::StartsWith(typed, "types/") ? typed.substr(6) : typed;
@@ -148,6 +163,7 @@ ExitCode Get(Session& session, const GetArguments& arguments) {
   if (absl::StartsWith(arguments.kind, "task")) return GetTasks(session.output, **host, arguments.name);
   if (absl::StartsWith(arguments.kind, "pipeline")) return GetPipelines(session.output, **host, arguments.name);
   if (absl::StartsWith(arguments.kind, "buffer")) return GetBuffers(session.output, **host, arguments.name);
+  if (absl::StartsWith(arguments.kind, "dead-letter")) return GetDeadLetters(session.output, **host, arguments.name);
   return GetTypes(session.output, **host, arguments.name);
 }
 

@@ -32,8 +32,9 @@ std::string Dot(const v1::PipelineSpec& spec) {
   for (const auto& [name, task] : Sorted(spec.tasks())) {
     const std::string node = DotText("task/" + name);
     absl::StrAppend(&dot, "  ", node, " [shape=box, label=", DotText(Label(name, task)), "];\n");
-    for (const auto& [port, buffer] : Sorted(task.inputs())) {
-      absl::StrAppend(&dot, "  ", DotText("buffer/" + buffer), " -> ", node, " [label=", DotText(Escape(port)), "];\n");
+    for (const auto& [port, input] : Sorted(task.inputs())) {
+      absl::StrAppend(&dot, "  ", DotText("buffer/" + input.buffer()), " -> ", node, " [label=", DotText(Escape(port)),
+                      input.lossy() ? ", style=dotted" : "", "];\n");
     }
     for (const auto& [port, buffer] : Sorted(task.outputs())) {
       absl::StrAppend(&dot, "  ", node, " -> ", DotText("buffer/" + buffer), " [label=", DotText(Escape(port)), "];\n");
@@ -62,8 +63,9 @@ std::string Mermaid(const v1::PipelineSpec& spec) {
   for (const auto& [name, task] : Sorted(spec.tasks())) {
     const std::string node = MermaidId("task", name);
     absl::StrAppend(&text, "  ", node, "[", MermaidText(Label(name, task)), "]\n");
-    for (const auto& [port, buffer] : Sorted(task.inputs())) {
-      absl::StrAppend(&text, "  ", MermaidId("buffer", buffer), " -- ", MermaidText(Escape(port)), " --> ", node, "\n");
+    for (const auto& [port, input] : Sorted(task.inputs())) {
+      absl::StrAppend(&text, "  ", MermaidId("buffer", input.buffer()), input.lossy() ? " -. " : " -- ", MermaidText(Escape(port)),
+                      input.lossy() ? " .-> " : " --> ", node, "\n");
     }
     for (const auto& [port, buffer] : Sorted(task.outputs())) {
       absl::StrAppend(&text, "  ", node, " -- ", MermaidText(Escape(port)), " --> ", MermaidId("buffer", buffer), "\n");

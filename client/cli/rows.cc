@@ -148,6 +148,22 @@ Table TypeTable(const Repeated<v1::RunnableType>& types, bool wide) {
   return table;
 }
 
+Table DeadLetterTable(const Repeated<v1::DeadLetter>& letters, bool wide, absl::Time now) {
+  std::vector<std::string> titles = {"TASK", "BUFFER", "PUBLISHER", "MESSAGE", "DELIVERIES", "BYTES", "WHEN", "CAUSE"};
+  if (wide) titles.insert(titles.begin() + 4, {"EPOCH", "REPLICA", "PART"});
+  Table table(titles);
+  for (const v1::DeadLetter& letter : letters) {
+    std::vector<Table::Cell> row = {ShortName(letter.task()),      ShortName(letter.buffer()),        ShortName(letter.publisher()),
+                                    absl::StrCat(letter.number()), absl::StrCat(letter.deliveries()), Bytes(letter.payload_bytes()),
+                                    Ago(letter.time(), now),       letter.cause().summary()};
+    if (wide) {
+      row.insert(row.begin() + 4, {absl::StrCat(letter.epoch()), absl::StrCat(letter.replica()), absl::StrCat(letter.part())});
+    }
+    table.Add(std::move(row));
+  }
+  return table;
+}
+
 Table ChangeTable(const Repeated<v1::PlannedChange>& changes) {
   Table table({"CHANGE", "NAME", "WHY"});
   for (const v1::PlannedChange& change : changes) {

@@ -18,6 +18,7 @@ Table TaskTable(const Repeated<v1::Task>& tasks, bool wide, absl::Time now);
 Table PipelineTable(const Repeated<v1::Pipeline>& pipelines, bool wide, absl::Time now);
 Table BufferTable(const Repeated<v1::Buffer>& buffers, bool wide);
 Table TypeTable(const Repeated<v1::RunnableType>& types, bool wide);
+Table DeadLetterTable(const Repeated<v1::DeadLetter>& letters, bool wide, absl::Time now);
 Table ChangeTable(const Repeated<v1::PlannedChange>& changes);
 
 std::string StateName(v1::TaskState state);  // "RUNNING"

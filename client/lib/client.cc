@@ -184,6 +184,9 @@ absl::StatusOr<v1::GetBufferResponse> Client::GetBuffer(const v1::GetBufferReque
 absl::StatusOr<v1::ListBuffersResponse> Client::ListBuffers(const v1::ListBuffersRequest& request, const CallOptions& options) {
   return impl_->Call(impl_->buffers, &v1::BufferService::Stub::ListBuffers, request, options);
 }
+absl::StatusOr<v1::ListDeadLettersResponse> Client::ListDeadLetters(const v1::ListDeadLettersRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->buffers, &v1::BufferService::Stub::ListDeadLetters, request, options);
+}
 std::unique_ptr<Stream<v1::WatchTasksResponse>> Client::WatchTasks(const v1::WatchTasksRequest& request, const CallOptions& options) {
   return impl_->Open<TaskResume>(impl_->tasks, &v1::TaskService::Stub::WatchTasks, request, options);
 }

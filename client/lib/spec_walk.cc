@@ -272,6 +272,12 @@ bool SpecWalk::WellKnown(const YAML::Node& node, google::protobuf::Message& mess
     if (!bytes.ok()) Report(node, absl::StrCat(here.what, " ", bytes.status().message()));
     return true;
   }
+  if (type == "puma.v1.InputSpec") {
+    if (node.IsMap()) return false;
+    if (!Word(node, here, "a buffer's name, or a map, as {buffer: ...}", text)) return true;
+    message.GetReflection()->SetString(&message, message.GetDescriptor()->FindFieldByName("buffer"), text);
+    return true;
+  }
   if (type != "google.protobuf.Value") return false;
   google::protobuf::Value value;
   Value(node, value, here);

@@ -43,7 +43,7 @@ class SpecWalk {
   void Single(const YAML::Node& node, google::protobuf::Message& message, const Field* field, const Here& here);
   void Scalar(const YAML::Node& node, google::protobuf::Message& message, const Field* field, const Here& here);
   void Enum(const YAML::Node& node, const std::string& text, google::protobuf::Message& message, const Field* field, const Here& here);
-  // True: `message` is of a type that is written as one word, and was dealt with.
+  // True: `message` is of a type that is written as one word (or here is), and was dealt with.
   bool WellKnown(const YAML::Node& node, google::protobuf::Message& message, const Here& here);
   void Value(const YAML::Node& node, google::protobuf::Value& value, const Here& here);
 

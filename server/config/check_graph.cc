@@ -9,10 +9,10 @@
 namespace puma::server {
 namespace {
 
-void CheckPorts(const std::string& field, const google::protobuf::Map<std::string, std::string>& ports, const v1::PipelineSpec& spec,
-                FieldViolations& wrong) {
+template <class Ports>
+void CheckPorts(const std::string& field, const Ports& ports, const v1::PipelineSpec& spec, FieldViolations& wrong) {
   for (const std::string& port : KeysOf(ports)) {
-    const std::string& buffer = ports.at(port);
+    const std::string& buffer = BufferOf(ports.at(port));
     if (port.empty()) wrong.Add(field, "a port has a name");
     if (!spec.buffers().contains(buffer)) {
       wrong.Add(absl::StrCat(field, ".", port),
@@ -25,10 +25,19 @@ void CheckPorts(const std::string& field, const google::protobuf::Map<std::strin
 void CheckReadOnce(const std::string& field, const v1::TaskSpec& task, FieldViolations& wrong) {
   std::map<std::string, std::string> port_of;
   for (const std::string& port : KeysOf(task.inputs())) {
-    const auto [first, is_new] = port_of.try_emplace(task.inputs().at(port), port);
+    const auto [first, is_new] = port_of.try_emplace(task.inputs().at(port).buffer(), port);
     if (!is_new)
       wrong.Add(absl::StrCat(field, ".inputs.", port), absl::StrCat("input \"", first->second, "\" reads buffer \"", first->first,
                                                                     "\" already; one input of a task reads a buffer"));
+  }
+}
+
+// Replicas share what they read: each message is for one of them. A lossy subscription can't promise that it is read by any.
+void CheckLossyInputs(const std::string& field, const v1::TaskSpec& task, FieldViolations& wrong) {
+  for (const std::string& port : KeysOf(task.inputs())) {
+    if (!task.inputs().at(port).lossy() || task.replicas() <= 1) continue;
+    wrong.Add(absl::StrCat(field, ".inputs.", port, ".lossy"),
+              "replicas share their messages, and can't share a lossy subscription: leave out lossy, or the replicas");
   }
 }
 
@@ -92,7 +101,8 @@ void CheckWiring(const v1::PipelineSpec& spec, FieldViolations& wrong) {
     CheckPorts(absl::StrCat("tasks.", name, ".outputs"), task.outputs(), spec, wrong);
     CheckReadOnce("tasks." + name, task, wrong);
     std::set<std::string> reads;
-    for (const auto& [port, buffer] : task.inputs()) reads.insert(buffer);
+    for (const auto& [port, input] : task.inputs()) reads.insert(input.buffer());
+    CheckLossyInputs("tasks." + name, task, wrong);
     for (const std::string& buffer : reads) readers[buffer].push_back(name);
     for (const auto& [port, buffer] : task.outputs()) published.insert(buffer);
   }

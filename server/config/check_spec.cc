@@ -41,6 +41,10 @@ void CheckBuffer(const std::string& name, const v1::BufferSpec& buffer, FieldVio
   if (const uint64_t bytes = buffer.capacity().bytes(); bytes < kMinCapacity || bytes > kMaxCapacity) {
     wrong.Add(field + ".capacity", absl::StrCat(bytes, " bytes; it must be 4KiB to 1TiB, and at least twice the largest message"));
   }
+  const uint64_t most = buffer.max_bytes().bytes(), least = buffer.capacity().bytes();
+  if (most < least || (most > least && most > kMaxCapacity)) {
+    wrong.Add(field + ".max_bytes", absl::StrCat(most, " bytes; it must be at least the capacity, and at most 1TiB"));
+  }
   if (buffer.capacity_items() > kMaxItems)
     wrong.Add(field + ".capacity_items", absl::StrCat(buffer.capacity_items(), "; it must be 1 to ", kMaxItems));
   if (!v1::OnFull_IsValid(buffer.on_full())) {

@@ -52,6 +52,10 @@ class TaskCheck {
     Known("placement", task_.placement(), v1::Placement_IsValid(task_.placement()));
     Known("log_level", task_.log_level(), v1::LogLevel_IsValid(task_.log_level()));
     Known("restart.policy", task_.restart().policy(), v1::RestartPolicy_IsValid(task_.restart().policy()));
+    for (const std::string& port : KeysOf(task_.inputs())) {
+      const v1::Join from = task_.inputs().at(port).from();
+      Known(absl::StrCat("inputs.", port, ".from"), from, v1::Join_IsValid(from));
+    }
     for (const std::string& other : KeysOf(task_.depends_on())) {
       const v1::Condition condition = task_.depends_on().at(other);
       Known("depends_on." + other, condition, v1::Condition_IsValid(condition));

@@ -106,7 +106,8 @@ void CheckParams(const std::string& field, const v1::TaskSpec& task, const v1::R
   }
 }
 
-void CheckPorts(const std::string& field, const std::string& kind, const google::protobuf::Map<std::string, std::string>& connected,
+template <class Connected>
+void CheckPorts(const std::string& field, const std::string& kind, const Connected& connected,
                 const google::protobuf::RepeatedPtrField<v1::PortInfo>& ports, const std::string& type, FieldViolations& wrong) {
   for (const std::string& name : KeysOf(connected)) {
     if (Find(ports, name) == nullptr) {
@@ -136,9 +137,9 @@ class BufferTypes {
   }
 
  private:
-  using Connected = const google::protobuf::Map<std::string, std::string>& (v1::TaskSpec::*)() const;
   using Ports = const google::protobuf::RepeatedPtrField<v1::PortInfo>& (v1::RunnableType::*)() const;
 
+  template <class Connected>
   void Each(Connected connected, Ports ports, const std::string& field, const std::string& does) {
     for (const std::string& name : KeysOf(spec_.tasks())) {
       const v1::TaskSpec& task = spec_.tasks().at(name);
@@ -146,7 +147,7 @@ class BufferTypes {
       if (type == types_.end()) continue;
       for (const std::string& port : KeysOf((task.*connected)())) {
         const v1::PortInfo* info = Find((type->second.*ports)(), port);
-        if (Typed(info)) Compare(absl::StrCat("tasks.", name, ".", field, ".", port), (task.*connected)().at(port), *info, does);
+        if (Typed(info)) Compare(absl::StrCat("tasks.", name, ".", field, ".", port), BufferOf((task.*connected)().at(port)), *info, does);
       }
     }
   }

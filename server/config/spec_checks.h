@@ -22,6 +22,10 @@ void CheckDependencies(const v1::PipelineSpec& spec, FieldViolations& wrong);
 // Of a pipeline, buffer or task.
 void CheckName(const std::string& field, const std::string& name, FieldViolations& wrong);
 
+// The buffer that a port is connected to.
+inline const std::string& BufferOf(const std::string& output) { return output; }
+inline const std::string& BufferOf(const v1::InputSpec& input) { return input.buffer(); }
+
 // The keys of a map field, sorted.
 template <class Map>
 std::vector<std::string> KeysOf(const Map& map) {

@@ -13,11 +13,13 @@ void FillBuffer(v1::BufferSpec& buffer) {
   if (!buffer.has_capacity()) buffer.mutable_capacity()->set_bytes(16 << 20);
   if (buffer.capacity_items() == 0) buffer.set_capacity_items(64);
   if (buffer.on_full() == v1::ON_FULL_UNSPECIFIED) buffer.set_on_full(v1::ON_FULL_BLOCK);
+  if (!buffer.has_max_bytes()) *buffer.mutable_max_bytes() = buffer.capacity();
 }
 
 void FillTask(v1::TaskSpec& task) {
   if (task.placement() == v1::PLACEMENT_UNSPECIFIED) task.set_placement(v1::PLACEMENT_PROCESS);
   if (task.replicas() == 0) task.set_replicas(1);
+  if (!task.has_max_deliveries()) task.set_max_deliveries(5);
   if (task.log_level() == v1::LOG_LEVEL_UNSPECIFIED) task.set_log_level(v1::LOG_LEVEL_INFO);
   v1::RestartSpec& restart = *task.mutable_restart();
   if (restart.policy() == v1::RESTART_POLICY_UNSPECIFIED) restart.set_policy(v1::RESTART_POLICY_ON_FAILURE);
@@ -37,6 +39,9 @@ void FillTask(v1::TaskSpec& task) {
   Default(stop.mutable_term_grace(), term_grace_given, 2'000);
   const bool deadline_given = task.has_start_deadline();
   Default(task.mutable_start_deadline(), deadline_given, 30'000);
+  for (auto& [port, input] : *task.mutable_inputs()) {
+    if (input.from() == v1::JOIN_UNSPECIFIED) input.set_from(v1::JOIN_OLDEST);
+  }
   for (auto& [name, condition] : *task.mutable_depends_on()) {
     if (condition == v1::CONDITION_UNSPECIFIED) condition = v1::CONDITION_RUNNING;
   }

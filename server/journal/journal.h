@@ -53,24 +53,34 @@ struct RequestRow {         // the answer that a request id got
   int64_t expires_unix_ns = 0;
 };
 
+struct DeadLetterRow {  // a message that was given up; the newest kDeadLetters are kept
+  uint64_t id = 0;      // rises
+  std::string pipeline;
+  uint64_t task = 0, lane = 0, number = 0;  // a second row of the same three is not taken
+  std::string letter;                       // v1.DeadLetter, serialized
+};
+inline constexpr size_t kDeadLetters = 1000;
+
 struct JournalSnapshot {
   std::vector<PipelineRow> pipelines;
   std::vector<TaskRow> tasks;
   std::vector<GroupRow> groups;
   std::vector<PublisherRow> publishers;
   std::vector<RequestRow> requests;
+  std::vector<DeadLetterRow> dead_letters;  // by id
 };
 
 // A change, committed as a whole. Later entries of the same key win.
 struct JournalChange {
   std::vector<PipelineRow> put_pipelines;
-  std::vector<std::string> delete_pipelines;
+  std::vector<std::string> delete_pipelines;  // and their dead letters
   std::vector<TaskRow> put_tasks;
   std::vector<uint64_t> delete_tasks;  // and their publishers
   std::vector<GroupRow> put_groups;
   std::vector<uint64_t> delete_groups;
   std::vector<PublisherRow> put_publishers;
   std::vector<RequestRow> put_requests;
+  std::vector<DeadLetterRow> put_dead_letters;
 };
 
 // Thread-safe. One writer thread commits what has gathered (group commit).

@@ -18,6 +18,10 @@ constexpr char kTables[] = R"sql(
   CREATE TABLE request (id TEXT PRIMARY KEY, fingerprint BLOB NOT NULL, response BLOB NOT NULL, expires_unix_ns INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX request_expires ON request (expires_unix_ns);
 )sql";
+constexpr char kDeadLetterTable[] = R"sql(
+  CREATE TABLE dead_letter (id INTEGER PRIMARY KEY, pipeline TEXT NOT NULL, task INTEGER NOT NULL, lane INTEGER NOT NULL,
+                            number INTEGER NOT NULL, letter BLOB NOT NULL, UNIQUE (task, lane, number));
+)sql";
 
 absl::Status Put(Sqlite& db, const PipelineRow& r) {
   return db.Run("INSERT OR REPLACE INTO pipeline VALUES (?,?,?,?,?,?,?)", r.name, r.uid, r.generation, Blob{r.spec}, r.create_unix_ns,
@@ -41,6 +45,13 @@ absl::Status Put(Sqlite& db, const RequestRow& r) {
   return db.Run("INSERT OR REPLACE INTO request VALUES (?,?,?,?)", r.id, Blob{r.fingerprint}, Blob{r.response}, r.expires_unix_ns);
 }
 
+absl::Status Put(Sqlite& db, const DeadLetterRow& r) {
+  absl::Status status =
+      db.Run("INSERT OR IGNORE INTO dead_letter VALUES (?,?,?,?,?,?)", r.id, r.pipeline, r.task, r.lane, r.number, Blob{r.letter});
+  status.Update(db.Run("DELETE FROM dead_letter WHERE id <= ?", static_cast<int64_t>(r.id) - static_cast<int64_t>(kDeadLetters)));
+  return status;
+}
+
 template <class Rows>
 absl::Status PutAll(Sqlite& db, const Rows& rows) {
   for (const auto& row : rows) {
@@ -48,6 +59,12 @@ absl::Status PutAll(Sqlite& db, const Rows& rows) {
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::Status DeletePipeline(Sqlite& db, const std::string& name) {
+  absl::Status status = db.Run("DELETE FROM pipeline WHERE name = ?", name);
+  status.Update(db.Run("DELETE FROM dead_letter WHERE pipeline = ?", name));
+  return status;
 }
 
 absl::Status DeleteTask(Sqlite& db, uint64_t uid) {
@@ -73,9 +90,12 @@ absl::Status Migrate(Sqlite& db) {
                                                       ", this version knows ", kSchemaVersion,
                                                       "); start that version, or give this one another state directory"));
   }
+  if (!empty && *version == 1) {
+    return db.Script(absl::StrCat("BEGIN IMMEDIATE; PRAGMA user_version = ", kSchemaVersion, ";", kDeadLetterTable, "COMMIT;"));
+  }
   if (!empty) return absl::OkStatus();
   return db.Script(absl::StrCat("BEGIN IMMEDIATE; PRAGMA application_id = ", kApplicationId, "; PRAGMA user_version = ", kSchemaVersion,
-                                ";", kTables,
+                                ";", kTables, kDeadLetterTable,
                                 // Uids begin at random: runs that another journal's host left behind must not be taken for ours.
                                 "INSERT INTO meta VALUES ('store_id', randomblob(16)), ('incarnation', 0), ('next_uid', (abs(random()) % "
                                 "1000000000) * 1048576 + 1), ('commits', 0); COMMIT;"));
@@ -83,7 +103,7 @@ absl::Status Migrate(Sqlite& db) {
 
 absl::Status ApplyChange(Sqlite& db, const JournalChange& change) {
   absl::Status status;
-  for (const std::string& name : change.delete_pipelines) status.Update(db.Run("DELETE FROM pipeline WHERE name = ?", name));
+  for (const std::string& name : change.delete_pipelines) status.Update(DeletePipeline(db, name));
   for (uint64_t uid : change.delete_tasks) status.Update(DeleteTask(db, uid));
   for (uint64_t uid : change.delete_groups) status.Update(db.Run("DELETE FROM task_group WHERE uid = ?", uid));
   status.Update(PutAll(db, change.put_pipelines));
@@ -91,6 +111,7 @@ absl::Status ApplyChange(Sqlite& db, const JournalChange& change) {
   status.Update(PutAll(db, change.put_groups));
   status.Update(PutAll(db, change.put_publishers));
   status.Update(PutAll(db, change.put_requests));
+  status.Update(PutAll(db, change.put_dead_letters));
   return status;
 }
 
@@ -115,6 +136,9 @@ absl::StatusOr<JournalSnapshot> LoadSnapshot(Sqlite& db, int64_t now_unix_ns) {
         all.requests.push_back({r.Bytes(0), r.Bytes(1), r.Bytes(2), r.Int(3)});
       },
       now_unix_ns));
+  status.Update(db.Query("SELECT * FROM dead_letter ORDER BY id", [&](const Row& r) {
+    all.dead_letters.push_back({r.Unsigned(0), r.Bytes(1), r.Unsigned(2), r.Unsigned(3), r.Unsigned(4), r.Bytes(5)});
+  }));
   if (!status.ok()) return status;
   return all;
 }

@@ -8,7 +8,7 @@
 
 namespace puma::server {
 
-inline constexpr int64_t kSchemaVersion = 1;
+inline constexpr int64_t kSchemaVersion = 2;
 inline constexpr int64_t kApplicationId = 0x50754d41;  // "PuMA": what file(1) and we know it by
 
 // Makes the tables in an empty file. FAILED_PRECONDITION: a newer version, or another program's file.

@@ -158,6 +158,10 @@ class BufferService final : public v1::BufferService::CallbackService {
     if (absl::Status status = CheckList(*request); !status.ok()) return Finish(context, status);
     return Finish(context, engine_->ListBuffers(*request), response);
   }
+  Reactor* ListDeadLetters(Context* context, const v1::ListDeadLettersRequest* request, v1::ListDeadLettersResponse* response) override {
+    if (absl::Status status = CheckList(*request); !status.ok()) return Finish(context, status);
+    return Finish(context, engine_->ListDeadLetters(*request), response);
+  }
 
  private:
   Engine* const engine_;

@@ -44,6 +44,7 @@ class Engine {
 
   virtual absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) = 0;
   virtual absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request) = 0;
 
   // SERVING: adoption is over. Per pipeline: NOT_FOUND, else true when no task of it has failed for good.
   virtual bool serving() = 0;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "puma/v1/services.pb.h"
@@ -22,19 +23,26 @@ namespace puma::server {
 
 struct PipelineRec {
   PipelineRow row;
-  v1::PipelineSpec spec;                  // defaults filled in
-  std::map<std::string, uint64_t> tasks;  // local name ("detector.0") to uid
-  GroupRow group;                         // uid 0: no thread task ever ran
+  v1::PipelineSpec spec;                            // defaults filled in
+  std::map<std::string, uint64_t> tasks;            // local name ("detector.0") to uid
+  std::set<std::pair<uint64_t, std::string>> left;  // task and buffer: who was deleted, or reads it no more or not reliably
+  GroupRow group;                                   // uid 0: no thread task ever ran
 };
 
-// A lane that the shim keeps, of a live or an ended run.
-struct LaneRec {
-  uint64_t id = 0;
+// What a lane's grant says of it.
+struct LaneName {
   uint64_t publisher = 0;  // uid
   std::string port;        // of the publisher
   uint32_t epoch = 0;      // the publisher's run
+  uint32_t part = 0;       // of the epoch
   uint32_t replica = 0;
-  bool ended = false;  // its run is over
+  uint64_t born = 0;  // uid of the newest task when it was granted: who is newer joined it later
+};
+
+// A lane that the shim keeps, of a live or an ended run.
+struct LaneRec : LaneName {
+  uint64_t id = 0;
+  bool ended = false;  // nothing more comes: its run is over, or went on in its next part
   Segment segment;
   RingReader ring;
 };
@@ -50,6 +58,7 @@ struct PortCount {
   uint64_t retired = 0;
   uint64_t seen = 0;
   uint64_t waiting = 0;
+  uint64_t dead_letters = 0;
   double rate = 0;
 };
 
@@ -64,6 +73,7 @@ struct TaskRec {
   v1::TaskState shown = v1::TASK_STATE_UNSPECIFIED;  // the state that `since` is about
   bool lanes_ended = false;                          // SUCCEEDED or FAILED: its readers were told
   bool gates_removed = false;                        // its gates were taken away; it joins late when it starts again
+  bool rewired = false;                              // it may have gates where it no longer reads
   // The present run.
   uint64_t worker = 0;  // key; 0: none
   uint32_t slot = 0;
@@ -72,7 +82,8 @@ struct TaskRec {
   control::SlotState seen = control::SlotState::kFree;
   uint64_t page = 0;                        // offered page of the newest run that offered one; 0: none
   std::map<uint64_t, uint32_t> page_slots;  // lane to slot, of the present run's page
-  std::set<uint64_t> unseen;                // lanes that it may offer and has not yet, as far as is known here
+  std::set<uint64_t> unseen;                // lanes that it offers, and has not yet as far as is known here
+  uint64_t grown_seen = 0;                  // larger lanes that it has offered
   std::set<uint64_t> paged;                 // lanes whose publishers have got its page
   std::set<uint64_t> connected;             // lanes that it has got
   bool rejoins = false;                     // its gates were away: what its old page says of living lanes no longer counts
@@ -108,6 +119,7 @@ struct Model {
   std::map<uint64_t, std::unique_ptr<WorkerRec>> workers;  // by key
   std::map<uint64_t, std::unique_ptr<LaneRec>> lanes;
   std::map<uint64_t, std::unique_ptr<PageRec>> pages;
+  std::set<std::tuple<uint64_t, uint64_t, uint64_t>> dead_letters;  // task, lane, number: never handed out again
 
   TaskRec* task(uint64_t uid) const;
   WorkerRec* worker(uint64_t key) const;

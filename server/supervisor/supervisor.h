@@ -4,9 +4,10 @@
 //   supervisor.cc        the turn (one journal commit), timers, the tick       supervisor_life.cc   events, actions, starting and ending
 //   runs supervisor_shim.cc   messages of the shim, adoption                        supervisor_wire.cc   who gets which segment
 //   supervisor_work.cc   doorbells: slots, results, logs                       supervisor_view.cc   what clients see
-//   supervisor_api.cc    the Engine's calls
+//   supervisor_api.cc    the Engine's calls                        supervisor_letters.cc   messages that are given up
 #include <atomic>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "server/supervisor/model.h"
 #include "server/supervisor/shim_link.h"
 #include "server/supervisor/type_catalogue.h"
+#include "server/supervisor/wiring.h"
 #include "server/telemetry/log_store.h"
 #include "server/telemetry/task_feed.h"
 
@@ -60,6 +62,7 @@ class Supervisor : public Engine {
                                      Reply<v1::InvokeCommandResponse> reply) override;
   absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) override;
   absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) override;
+  absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request) override;
   bool serving() override { return serving_.load(); }
   absl::StatusOr<bool> PipelineHealthy(const std::string& pipeline) override;
 
@@ -105,13 +108,15 @@ class Supervisor : public Engine {
   bool PageIsHere(const TaskRec& reader) const;
   void ConnectReader(TaskRec& reader);
   void ConnectLane(LaneRec& lane);
-  void Connect(TaskRec& reader, LaneRec& lane, const std::string& port);
-  void SendLane(TaskRec& reader, LaneRec& lane, const std::string& port, uint64_t start);
-  void SendPage(TaskRec& reader, LaneRec& lane);
+  void Connect(const Port& port, LaneRec& lane);
+  void SendLane(const Port& port, LaneRec& lane, uint64_t start);
+  void SendPage(const Port& port, LaneRec& lane);
   std::optional<uint32_t> PageSlotFor(TaskRec& reader, const LaneRec& lane);
   void GateDown(TaskRec& reader);
-  void SendGateDown(TaskRec& reader, LaneRec& lane);
+  void SendGateDown(uint64_t reader, const LaneRec& lane, shim::GateChange change);
   void TellWhoIsOut(LaneRec& lane);
+  void RememberWhoLeft(const TaskRec& reader, const v1::TaskSpec* spec);
+  void EndEarlierParts(const LaneRec& newest);
   void EndLanes(TaskRec& publisher);
   void SendEndLane(TaskRec& reader, const std::string& port, TaskRec& publisher);
   void TellEndedPublishers(TaskRec& reader);
@@ -119,6 +124,14 @@ class Supervisor : public Engine {
   void CollectSegments();
   void DropSegments(const std::vector<uint64_t>& ids);
   size_t UndrainedEpochs(const TaskRec& publisher) const;
+
+  // ---- supervisor_letters.cc
+  void JudgeDelivery(TaskRec& task);
+  void GiveUp(const Port& reader, LaneRec& lane, const ReadState& state);
+  void ShowLetter(v1::DeadLetter letter);
+  void ForgetLetters(const std::string& pipeline);
+  void AdoptLetters(const std::vector<DeadLetterRow>& rows);
+  absl::Status UnknownPipeline(const std::string& name) const PUMA_REQUIRES(view_mutex_);
 
   // ---- supervisor_shim.cc
   void OnShim(ShimMessage message);
@@ -138,7 +151,7 @@ class Supervisor : public Engine {
   void AdoptJournal(const JournalSnapshot& snapshot);
   void AdoptRuns();
   void EndUncounted(TaskRec& task, WorkerRec& worker);
-  void SeenLane(uint64_t task, uint64_t lane);
+  void SeenLane(uint64_t task, uint64_t lane, bool grown);
   void Settle();
   void BecomeReady();
   void WorkerIsOver(WorkerRec& worker);
@@ -152,6 +165,7 @@ class Supervisor : public Engine {
   void ScanSlots(WorkerRec& worker);
   void ScanSlot(WorkerRec& worker, uint32_t slot);
   void TakeLogs(WorkerRec& worker, bool last);
+  void LogFor(const TaskRec& task, int severity, const std::string& text);  // the host's words about a task, in the task's log
   LogLine LineOf(WorkerRec& worker, uint64_t sequence, const control::LogEntry& entry, std::string_view text);
   std::shared_ptr<const v1::LogSource> SourceOf(WorkerRec& worker, uint32_t index);
   void TakePipe(WorkerRec& worker, int fd, v1::LogStream stream, std::vector<LogLine>& lines);
@@ -229,10 +243,14 @@ class Supervisor : public Engine {
   std::map<uint64_t, std::function<void(absl::StatusOr<std::string>)>> describing_;  // worker key to who waits
   std::multimap<int64_t, uint64_t> describe_deadlines_;                              // CLOCK_BOOTTIME ns to worker key
 
-  Mutex view_mutex_;
+  uint64_t last_letter_ = 0;
+
+  mutable Mutex view_mutex_;
   std::map<std::string, v1::Pipeline> pipelines_view_ PUMA_GUARDED_BY(view_mutex_);
   std::map<std::string, v1::Buffer> buffers_view_ PUMA_GUARDED_BY(view_mutex_);
   v1::Host host_view_ PUMA_GUARDED_BY(view_mutex_);
+  std::map<std::string, v1::DeadLetter> letters_view_ PUMA_GUARDED_BY(view_mutex_);
+  std::deque<std::string> letters_by_age_ PUMA_GUARDED_BY(view_mutex_);
 };
 
 }  // namespace puma::server

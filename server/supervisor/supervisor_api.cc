@@ -380,10 +380,13 @@ uint64_t Supervisor::AddTask(PipelineRec& pipeline, const std::string& base, con
 
 void Supervisor::ChangeTask(PipelineRec& pipeline, TaskRec& task, v1::PlannedChange::Action action) {
   if (action == v1::PlannedChange::ACTION_NONE) return;
+  RememberWhoLeft(task, &pipeline.spec.tasks().at(task.row.base));
   task.spec = pipeline.spec.tasks().at(task.row.base);
   task.policy = PolicyOf(task.spec);
   if (action == v1::PlannedChange::ACTION_UPDATE) task.row.generation = pipeline.row.generation;
   Feed(task, Event::Kind::kSpecChanged, [](Event& event) { event.run = 0; });
+  task.rewired = true;
+  if (task.worker == 0) GateDown(task);  // else when its run is over: until then it reads in place
   task.lanes_ended = task.life.state == v1::TASK_STATE_SUCCEEDED || task.life.state == v1::TASK_STATE_FAILED;
   PutTask(task);
   Show(task);
@@ -560,12 +563,13 @@ absl::StatusOr<v1::Buffer> Supervisor::GetBuffer(const std::string& name) {
 
 absl::StatusOr<v1::ListBuffersResponse> Supervisor::ListBuffers(const v1::ListBuffersRequest& request) {
   MutexLock lock(view_mutex_);
-  if (!request.parent().empty() && !pipelines_view_.contains(request.parent()))
-    return Unknown("pipeline", request.parent(), pipelines_view_);
+  if (!request.parent().empty() && !pipelines_view_.contains(request.parent())) return UnknownPipeline(request.parent());
   return Page<decltype(buffers_view_), v1::ListBuffersResponse>(
       buffers_view_, request.parent(), request.page_token(), request.page_size(),
       [](auto& response, const v1::Buffer& buffer) { *response.add_buffers() = buffer; });
 }
+
+absl::Status Supervisor::UnknownPipeline(const std::string& name) const { return Unknown("pipeline", name, pipelines_view_); }
 
 absl::StatusOr<bool> Supervisor::PipelineHealthy(const std::string& pipeline) {
   absl::StatusOr<v1::Pipeline> view = GetPipeline(absl::StartsWith(pipeline, "pipelines/") ? pipeline : PipelineName(pipeline));

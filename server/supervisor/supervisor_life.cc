@@ -205,6 +205,7 @@ void Supervisor::FailStart(TaskRec& task, const std::string& why) {
   });
   if (model_.task(uid) == nullptr || !Terminal(task.life.state)) return;
   task.gates_removed = true;  // it will not read: nobody waits for it
+  if (!task.spec.inputs().empty()) LogFor(task, 9, "its subscriptions have left: publishers wait for it no more");
   GateDown(task);
 }
 
@@ -316,8 +317,9 @@ void Supervisor::StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const 
   shim_->Send(shim::Type::kStartTask, start, std::as_bytes(std::span(launch.grants)), std::span(&fd, 1));
   task.start_sent = true;
   task.unseen.clear();
-  for (const shim::Grant& grant : launch.grants) {
-    if (grant.kind == shim::SegmentKind::kLane) task.unseen.insert(grant.segment);
+  task.grown_seen = 0;
+  for (const control::OutputSpec& output : launch.spec.outputs) {
+    for (const control::LaneSpec& lane : output.lanes) task.unseen.insert(lane.lane);
   }
 }
 
@@ -365,7 +367,9 @@ void Supervisor::RunIsOver(TaskRec& task) {
   }
   Feed(task, Event::Kind::kTreeEmpty, [&](Event& event) { event.run = task.life.run; });
   if (model_.task(uid) == nullptr) return;  // it was deleted
-  if (Terminal(task.life.state)) task.gates_removed = true;
+  JudgeDelivery(task);
+  if (Terminal(task.life.state) && !std::exchange(task.gates_removed, true) && !task.spec.inputs().empty())
+    LogFor(task, 9, "its subscriptions have left: publishers wait for it no more");
   GateDown(task);
 }
 
@@ -375,6 +379,7 @@ void Supervisor::ForgetPipeline(const std::string& name) {
   turn_.delete_pipelines.push_back(name);
   if (pipeline->group.uid != 0) turn_.delete_groups.push_back(pipeline->group.uid);
   turn_dirty_ = pipelines_changed_ = true;
+  ForgetLetters(name);
   model_.pipelines.erase(name);
 }
 
@@ -390,6 +395,7 @@ void Supervisor::TaskGone(uint64_t uid) {
   const std::string name = pipeline.row.name;
   task.gates_removed = true;
   GateDown(task);
+  RememberWhoLeft(task, nullptr);
   std::vector<uint64_t> segments;
   for (const auto& [id, lane] : model_.lanes) {
     if (lane->publisher == uid) segments.push_back(id);

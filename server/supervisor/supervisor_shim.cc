@@ -78,10 +78,12 @@ void Supervisor::AdoptJournal(const JournalSnapshot& snapshot) {
     task->life = LifeFromRow(row, boot_id_);
     task->lanes_ended = task->life.state == v1::TASK_STATE_SUCCEEDED || task->life.state == v1::TASK_STATE_FAILED;
     task->gates_removed = task->lanes_ended;
+    task->rewired = true;  // a change of its spec may have been the last host's last act
     pipeline->tasks[row.name] = row.uid;
     model_.tasks[row.uid] = std::move(task);
   }
   for (const RequestRow& row : snapshot.requests) requests_[row.id] = row;
+  AdoptLetters(snapshot.dead_letters);
 }
 
 void Supervisor::OnWelcome(const shim::Welcome& welcome) {
@@ -149,6 +151,7 @@ void Supervisor::AdoptRuns() {
       task->ticket = view.ticket;
       task->start_sent = true;
       task->seen = control::SlotState::kFree;
+      task->grown_seen = ~uint64_t{0};  // the inventory has them all
       task->life.run = static_cast<int64_t>(view.run);
       task->life.run_started = true;
       task->life.state = v1::TASK_STATE_STARTING;
@@ -173,7 +176,8 @@ void Supervisor::AdoptRuns() {
   }
   for (auto& [id, lane] : model_.lanes) {
     const TaskRec* publisher = model_.task(lane->publisher);
-    lane->ended = publisher == nullptr || publisher->worker == 0 || lane->epoch != static_cast<uint32_t>(publisher->life.run);
+    const bool over = publisher == nullptr || publisher->worker == 0 || lane->epoch != static_cast<uint32_t>(publisher->life.run);
+    lane->ended = over || Superseded(model_, *lane);
   }
   for (auto& [uid, task] : model_.tasks) {
     const bool lost = task->worker == 0 && task->life.run > task->life.exit.run() && task->life.run > 0;
@@ -318,7 +322,7 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
   if (!ring.ok() || !labelled || ring->constants().lane_id != item.segment) {
     Log(4, absl::StrCat("a lane of task ", item.task,
                         " is quarantined: ", ring.ok() ? "its label or id is not the granted one" : std::string(ring.status().message())));
-    SeenLane(item.task, item.segment);
+    SeenLane(item.task, item.segment, labelled && lane->part > 0);
     return DropSegments({item.segment});
   }
   lane->segment = *std::move(segment);
@@ -327,17 +331,22 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
   LaneRec& added = *lane;
   TaskRec* publisher = model_.task(added.publisher);
   added.ended = publisher == nullptr || publisher->worker == 0 || added.epoch != static_cast<uint32_t>(publisher->life.run);
+  added.ended = added.ended || Superseded(model_, added);
   model_.lanes[added.id] = std::move(lane);
   if (adopted) return;
+  EndEarlierParts(added);
   ConnectLane(added);
   TellWhoIsOut(added);
-  SeenLane(item.task, added.id);
+  SeenLane(item.task, added.id, added.part > 0);
 }
 
 // The doorbell may have told the end of a group's task before the shim told of its lanes: the end had to wait.
-void Supervisor::SeenLane(uint64_t uid, uint64_t lane) {
+void Supervisor::SeenLane(uint64_t uid, uint64_t lane, bool grown) {
   TaskRec* task = model_.task(uid);
-  if (task != nullptr && task->unseen.erase(lane) > 0 && task->unseen.empty()) loop_.Post([this, key = task->worker] { OnDoorbell(key); });
+  if (task == nullptr) return;
+  if (grown) ++task->grown_seen;
+  const bool last = task->unseen.erase(lane) > 0 && task->unseen.empty();
+  if (last || grown) loop_.Post([this, key = task->worker] { OnDoorbell(key); });
 }
 
 // ---- runs ----------------------------------------------------------------------------------------------------------------------------

@@ -70,14 +70,14 @@ void Supervisor::ViewPorts(TaskRec& task, v1::TaskStatus& status) {
     added.set_waiting(count.waiting);
     added.set_rate(count.rate);
   };
-  for (const auto& [port, buffer] : task.spec.inputs()) add(port, buffer, false);
+  for (const auto& [port, input] : task.spec.inputs()) add(port, input.buffer(), false);
   for (const auto& [port, buffer] : task.spec.outputs()) add(port, buffer, true);
 }
 
 void Supervisor::SamplePorts(TaskRec& task, double seconds) {
   std::map<std::string, std::pair<uint64_t, uint64_t>> now;  // messages, waiting
   for (const auto& [port, buffer] : task.spec.outputs()) now[absl::StrCat("out ", port)];
-  for (const auto& [port, buffer] : task.spec.inputs()) now[absl::StrCat("in ", port)];
+  for (const auto& [port, input] : task.spec.inputs()) now[absl::StrCat("in ", port)];
   for (const auto& [id, lane] : model_.lanes) {
     if (lane->publisher != task.row.uid) continue;
     auto& [messages, waiting] = now[absl::StrCat("out ", lane->port)];
@@ -88,7 +88,7 @@ void Supervisor::SamplePorts(TaskRec& task, double seconds) {
     for (const InputLane& input : LanesReadBy(model_, task)) {
       const std::optional<ReadState> state = StateOf(model_, task, *input.lane);
       const uint64_t next = state ? state->next : input.lane->ring.constants().base;
-      auto& [messages, waiting] = now[absl::StrCat("in ", input.port)];
+      auto& [messages, waiting] = now[absl::StrCat("in ", input.reader.port)];
       messages += Messages(*input.lane, next);
       waiting += Messages(*input.lane, input.lane->ring.tail()) - Messages(*input.lane, next);
     }
@@ -118,7 +118,8 @@ v1::Buffer Supervisor::ViewBuffer(const PipelineRec& pipeline, const std::string
   for (const Port& reader : readers) {
     v1::SubscriptionStatus* added = view.add_subscriptions();
     added->set_subscriber(reader.task->full_name);
-    added->set_reliable(!Lossy(pipeline, name));
+    added->set_reliable(!reader.lossy);
+    added->set_dead_letters(reader.task->counts[absl::StrCat("in ", reader.port)].dead_letters);
   }
   for (size_t i = 0; i < readers.size(); ++i) subscriptions[readers[i].task->row.uid] = view.mutable_subscriptions(static_cast<int>(i));
   for (const auto& [id, lane] : model_.lanes) {
@@ -127,6 +128,7 @@ v1::Buffer Supervisor::ViewBuffer(const PipelineRec& pipeline, const std::string
     v1::LaneStatus& added = *view.add_lanes();
     added.set_publisher(publisher->full_name);
     added.set_epoch(lane->epoch);
+    added.set_part(lane->part);
     added.set_replica(lane->replica);
     added.set_published(Messages(*lane, lane->ring.tail()));
     added.set_capacity(lane->ring.constants().capacity);
@@ -138,12 +140,12 @@ v1::Buffer Supervisor::ViewBuffer(const PipelineRec& pipeline, const std::string
       const std::optional<ReadState> state = StateOf(model_, *reader.task, *lane);
       const uint64_t next = state ? state->next : lane->ring.constants().base;
       const uint64_t waiting = Messages(*lane, lane->ring.tail()) - Messages(*lane, next);
-      most = std::max(most, waiting);
+      if (!reader.lossy) most = std::max(most, waiting);
       v1::SubscriptionStatus& subscription = *subscriptions[reader.task->row.uid];
       subscription.set_finished(subscription.finished() + Messages(*lane, next));
       subscription.set_waiting(subscription.waiting() + waiting);
     }
-    added.set_waiting(Lossy(pipeline, name) ? 0 : most);
+    added.set_waiting(most);
   }
   return view;
 }

@@ -16,12 +16,12 @@ bool Gone(v1::TaskState state) { return state == v1::TASK_STATE_SUCCEEDED || sta
 }  // namespace
 
 void Supervisor::ConnectReader(TaskRec& reader) {
-  for (const InputLane& input : LanesReadBy(model_, reader)) Connect(reader, *input.lane, input.port);
+  for (const InputLane& input : LanesReadBy(model_, reader)) Connect(input.reader, *input.lane);
   TellEndedPublishers(reader);
 }
 
 void Supervisor::ConnectLane(LaneRec& lane) {
-  for (const Port& reader : ReadersOfLane(model_, lane)) Connect(*reader.task, lane, reader.port);
+  for (const Port& reader : ReadersOfLane(model_, lane)) Connect(reader, lane);
 }
 
 bool Supervisor::PageIsHere(const TaskRec& reader) const {
@@ -29,17 +29,17 @@ bool Supervisor::PageIsHere(const TaskRec& reader) const {
   return page != model_.pages.end() && page->second->task_run == static_cast<uint64_t>(reader.life.run);
 }
 
-// A page goes to the lane's publisher, the lane to its reader. Where the reader has never been in the lane, only the publisher's process
-// can say from which number on it may read: the lane follows when that has answered (OnAttached). Idempotent; workers ignore what they
-// have already.
-void Supervisor::Connect(TaskRec& reader, LaneRec& lane, const std::string& port) {
+// A page goes to the lane's publisher; the lane to its reader when that has answered (OnAttached): only the publisher's process can say
+// from which number on it keeps messages. An ended lane keeps them all. Idempotent; workers ignore what they have already.
+void Supervisor::Connect(const Port& port, LaneRec& lane) {
+  TaskRec& reader = *port.task;
   if (!PageIsHere(reader) || !reader.start_sent || settle_at_ != 0 || reader.connected.contains(lane.id)) return;
-  const bool resumed = reader.page_slots.contains(lane.id) && !reader.paged.contains(lane.id);
   if (!PageSlotFor(reader, lane)) return;
-  const bool lossy = Lossy(*model_.pipeline(reader.row.pipeline), BufferOfLane(model_, lane));
-  // To a lossy lane a page is no gate; it lets the publisher wake its reader.
-  if (!lane.ended && reader.paged.insert(lane.id).second) SendPage(reader, lane);
-  if (lossy || lane.ended || resumed) SendLane(reader, lane, port, std::max(lane.ring.released(), lane.ring.constants().base));
+  if (!lane.ended && reader.paged.insert(lane.id).second) SendPage(port, lane);
+  if (!lane.ended) return;
+  const bool joined = JoinedLater(reader, lane) && !StateOf(model_, reader, lane);
+  const uint64_t oldest = port.lossy && !joined ? lane.ring.constants().base : std::max(lane.ring.released(), lane.ring.constants().base);
+  SendLane(port, lane, joined && JoinsNewest(port) ? lane.ring.tail() : oldest);
 }
 
 std::optional<uint32_t> Supervisor::PageSlotFor(TaskRec& reader, const LaneRec& lane) {
@@ -56,7 +56,8 @@ std::optional<uint32_t> Supervisor::PageSlotFor(TaskRec& reader, const LaneRec& 
   return std::nullopt;
 }
 
-void Supervisor::SendLane(TaskRec& reader, LaneRec& lane, const std::string& port, uint64_t start) {
+void Supervisor::SendLane(const Port& port, LaneRec& lane, uint64_t start) {
+  TaskRec& reader = *port.task;
   WorkerRec* worker = model_.worker(reader.worker);
   if (worker == nullptr) return;
   reader.connected.insert(lane.id);
@@ -68,12 +69,14 @@ void Supervisor::SendLane(TaskRec& reader, LaneRec& lane, const std::string& por
   attach.start = start;
   attach.publisher = lane.publisher;
   attach.epoch = lane.epoch;
+  attach.part = lane.part;
   attach.kind = shim::SegmentKind::kLane;
-  Copy(attach.port, port);
+  Copy(attach.port, port.port);
   shim_->Send(shim::Type::kAttach, attach);
 }
 
-void Supervisor::SendPage(TaskRec& reader, LaneRec& lane) {
+void Supervisor::SendPage(const Port& port, LaneRec& lane) {
+  const TaskRec& reader = *port.task;
   const TaskRec* publisher = model_.task(lane.publisher);
   WorkerRec* worker = publisher == nullptr ? nullptr : model_.worker(publisher->worker);
   if (worker == nullptr) return;
@@ -81,9 +84,10 @@ void Supervisor::SendPage(TaskRec& reader, LaneRec& lane) {
   attach.to = worker->id;
   attach.segment = reader.page;
   attach.slot = publisher->slot;
-  attach.page_slot = reader.page_slots[lane.id];
+  attach.page_slot = reader.page_slots.at(lane.id);
   attach.lane = lane.id;
   attach.subscription = reader.row.uid;
+  attach.flags = (port.lossy ? shim::kAttachLossy : 0) | (JoinsNewest(port) ? shim::kAttachNewest : 0);
   attach.publisher = lane.publisher;
   attach.epoch = lane.epoch;
   attach.kind = shim::SegmentKind::kPage;
@@ -91,29 +95,60 @@ void Supervisor::SendPage(TaskRec& reader, LaneRec& lane) {
   shim_->Send(shim::Type::kAttach, attach);
 }
 
-// The reader's run is over: its publishers prefer other replicas; or, when it has ended for good, stop waiting for it.
+// The reader's run is over: its publishers prefer other replicas. Or they stop waiting for it: it has ended for good, or reads here no
+// more, or not reliably.
 void Supervisor::GateDown(TaskRec& reader) {
-  for (const InputLane& input : LanesReadBy(model_, reader)) {
-    if (!input.lane->ended) SendGateDown(reader, *input.lane);
+  std::map<uint64_t, bool> gates;
+  for (const InputLane& input : LanesReadBy(model_, reader)) gates[input.lane->id] = !input.reader.lossy && !reader.gates_removed;
+  for (const auto& [id, lane] : model_.lanes) {
+    const TaskRec* publisher = lane->ended ? nullptr : model_.task(lane->publisher);
+    if (publisher == nullptr || publisher->row.pipeline != reader.row.pipeline) continue;
+    if (!reader.rewired && !gates.contains(id)) continue;
+    const bool replica = reader.spec.replicas() > 1 && gates.contains(id);
+    if (!gates[id]) {
+      SendGateDown(reader.row.uid, *lane, replica ? shim::GateChange::kLaneIsOut : shim::GateChange::kRemoved);
+    } else if (replica) {
+      SendGateDown(reader.row.uid, *lane, shim::GateChange::kDown);
+    }
   }
+  reader.rewired = false;
 }
 
-void Supervisor::SendGateDown(TaskRec& reader, LaneRec& lane) {
+void Supervisor::SendGateDown(uint64_t reader, const LaneRec& lane, shim::GateChange change) {
   const TaskRec* publisher = model_.task(lane.publisher);
   WorkerRec* worker = publisher == nullptr ? nullptr : model_.worker(publisher->worker);
   if (worker == nullptr) return;
   shim::GateDown down{};
   down.to = worker->id;
-  down.subscription = reader.row.uid;
+  down.subscription = reader;
+  down.lane = lane.id;
   down.slot = publisher->slot;
-  down.remove = reader.gates_removed ? 1 : 0;
+  down.change = change;
   shim_->Send(shim::Type::kGateDown, down);
 }
 
-// A new lane's publisher learns which of its readers have ended for good: it must not choose their lane.
+// A new lane's publisher learns who has ended for good or left since it was told whom to wait for, and that a lane which leads to such a
+// replica is not to be chosen.
 void Supervisor::TellWhoIsOut(LaneRec& lane) {
+  const TaskRec* publisher = model_.task(lane.publisher);
+  const PipelineRec* pipeline = publisher == nullptr ? nullptr : model_.pipeline(publisher->row.pipeline);
+  if (pipeline == nullptr) return;
+  for (const auto& [uid, buffer] : pipeline->left) {
+    if (buffer == BufferOfLane(model_, lane)) SendGateDown(uid, lane, shim::GateChange::kRemoved);
+  }
   for (const Port& reader : ReadersOfLane(model_, lane)) {
-    if (reader.task->gates_removed) SendGateDown(*reader.task, lane);
+    if (!reader.task->gates_removed) continue;
+    SendGateDown(reader.task->row.uid, lane, reader.task->spec.replicas() > 1 ? shim::GateChange::kLaneIsOut : shim::GateChange::kRemoved);
+  }
+}
+
+// The parts before this one get nothing more: readers need no grant to read them, and they are let go of when they are drained.
+void Supervisor::EndEarlierParts(const LaneRec& newest) {
+  for (auto& [id, lane] : model_.lanes) {
+    const bool same = lane->publisher == newest.publisher && lane->port == newest.port && lane->epoch == newest.epoch;
+    if (!same || lane->part >= newest.part || lane->ended) continue;
+    lane->ended = collect_ = true;
+    ConnectLane(*lane);
   }
 }
 
@@ -126,8 +161,8 @@ void Supervisor::EndLanes(TaskRec& publisher) {
 
 void Supervisor::TellEndedPublishers(TaskRec& reader) {
   const PipelineRec& pipeline = *model_.pipeline(reader.row.pipeline);
-  for (const auto& [port, buffer] : reader.spec.inputs()) {
-    for (const Port& publisher : PublishersOf(model_, pipeline, buffer)) {
+  for (const auto& [port, input] : reader.spec.inputs()) {
+    for (const Port& publisher : PublishersOf(model_, pipeline, input.buffer())) {
       if (publisher.task->lanes_ended) SendEndLane(reader, port, *publisher.task);
     }
   }
@@ -137,7 +172,7 @@ void Supervisor::SendEndLane(TaskRec& reader, const std::string& port, TaskRec& 
   WorkerRec* worker = model_.worker(reader.worker);
   if (worker == nullptr || !reader.start_sent || !PageIsHere(reader) || settle_at_ != 0) return;  // ConnectReader comes back to it
   for (const InputLane& input : LanesReadBy(model_, reader)) {                                    // what it published comes first
-    if (input.lane->publisher == publisher.row.uid) Connect(reader, *input.lane, input.port);
+    if (input.lane->publisher == publisher.row.uid) Connect(input.reader, *input.lane);
   }
   std::string error;
   if (publisher.life.state == v1::TASK_STATE_FAILED) error = absl::StrCat(publisher.row.name, " failed: ", publisher.life.exit.summary());
@@ -151,6 +186,17 @@ void Supervisor::SendEndLane(TaskRec& reader, const std::string& port, TaskRec& 
   shim_->Send(shim::Type::kEndLane, end, std::as_bytes(std::span(error)));
 }
 
+// Of what it reads reliably now. `spec`: what it will read; null: nothing, it is deleted.
+void Supervisor::RememberWhoLeft(const TaskRec& reader, const v1::TaskSpec* spec) {
+  PipelineRec* pipeline = model_.pipeline(reader.row.pipeline);
+  if (pipeline == nullptr) return;
+  for (const auto& [port, input] : reader.spec.inputs()) pipeline->left.emplace(reader.row.uid, input.buffer());
+  if (spec == nullptr) return;
+  for (const auto& [port, input] : spec->inputs()) {
+    if (!Lossy(*pipeline, input)) pipeline->left.erase({reader.row.uid, input.buffer()});
+  }
+}
+
 // A publisher has taken a reader's page as a gate, and says from which number on it keeps messages for it.
 void Supervisor::OnAttached(const shim::Attached& attached) {
   TaskRec* reader = model_.task(attached.subscription);
@@ -158,29 +204,34 @@ void Supervisor::OnAttached(const shim::Attached& attached) {
   const TaskRec* publisher = lane == model_.lanes.end() ? nullptr : model_.task(lane->second->publisher);
   if (publisher == nullptr || publisher->worker != attached.id.key) return;  // only the lane's publisher can say so
   if (reader == nullptr || !reader->paged.contains(attached.lane) || reader->connected.contains(attached.lane)) return;
-  for (const auto& [port, buffer] : reader->spec.inputs()) {
-    if (buffer == BufferOfLane(model_, *lane->second)) SendLane(*reader, *lane->second, port, attached.start);
+  if (attached.page != reader->page) return;  // an answer to its last run
+  for (const Port& port : ReadersOfLane(model_, *lane->second)) {
+    if (port.task != reader) continue;
+    // A lossy one that goes on, or was there from the lane's beginning, is told by the lane what it missed.
+    const bool goes_on = port.lossy && (StateOf(model_, *reader, *lane->second) || !JoinedLater(*reader, *lane->second));
+    SendLane(port, *lane->second, goes_on ? lane->second->ring.constants().base : attached.start);
   }
 }
 
 bool Supervisor::Drained(const LaneRec& lane) const {
   const PipelineRec* pipeline =
       model_.task(lane.publisher) == nullptr ? nullptr : model_.pipeline(model_.task(lane.publisher)->row.pipeline);
-  if (pipeline == nullptr || Lossy(*pipeline, BufferOfLane(model_, lane))) return true;
+  if (pipeline == nullptr) return true;
   for (const Port& reader : ReadersOfLane(model_, lane)) {
-    if (Gone(reader.task->life.state)) continue;
+    if (reader.lossy || Gone(reader.task->life.state)) continue;
     const std::optional<ReadState> state = StateOf(model_, *reader.task, lane);
+    if (!state && JoinsNewest(reader) && JoinedLater(*reader.task, lane)) continue;
     if (!state || state->next < EndOfMessages(lane)) return false;
   }
   return true;
 }
 
 size_t Supervisor::UndrainedEpochs(const TaskRec& publisher) const {
-  std::set<std::pair<std::string, uint32_t>> epochs;
+  std::set<std::tuple<std::string, uint32_t, uint32_t>> epochs;
   std::map<std::string, size_t> each;
   for (const auto& [id, lane] : model_.lanes) {
     if (lane->publisher != publisher.row.uid || !lane->ended || Drained(*lane)) continue;
-    if (epochs.emplace(lane->port, lane->epoch).second) ++each[lane->port];
+    if (epochs.emplace(lane->port, lane->epoch, lane->part).second) ++each[lane->port];
   }
   size_t most = 0;
   for (const auto& [port, count] : each) most = std::max(most, count);

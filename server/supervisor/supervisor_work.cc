@@ -85,7 +85,7 @@ void Supervisor::ScanSlot(WorkerRec& worker, uint32_t slot) {
   const control::HostControl::SlotView view = worker.control->View(slot);
   if (view.task != task->row.uid || static_cast<int64_t>(view.run) != task->life.run || view.state == task->seen) return;
   // What it published must be known before its end is; SeenLane comes back here.
-  if (worker.group && Final(view.state) && !task->unseen.empty() && view.published != 0) return;
+  if (worker.group && Final(view.state) && view.published != 0 && (!task->unseen.empty() || task->grown_seen < view.grown)) return;
   const bool was_ready = task->seen >= control::SlotState::kRunning;
   task->seen = view.state;
   const uint64_t uid = task->row.uid;
@@ -132,6 +132,23 @@ void Supervisor::TakeLogs(WorkerRec& worker, bool last) {
       OnDoorbell(key);
     });
   });
+}
+
+void Supervisor::LogFor(const TaskRec& task, int severity, const std::string& text) {
+  auto source = std::make_shared<v1::LogSource>();
+  source->set_pipeline(task.row.pipeline);
+  source->set_task(task.row.name);
+  source->set_run(task.life.run);
+  source->set_pid(getpid());
+  source->set_logger("host");
+  LogLine line;
+  line.source = std::move(source);
+  line.record.set_time_unix_nanos(RealNanos());
+  line.record.set_severity(severity);
+  line.record.set_message(text);
+  line.record.set_tid(gettid());
+  line.record.set_stream(v1::LOG_STREAM_LOG);
+  intake_.Write({std::move(line)}, nullptr);
 }
 
 LogLine Supervisor::LineOf(WorkerRec& worker, uint64_t sequence, const control::LogEntry& entry, std::string_view text) {

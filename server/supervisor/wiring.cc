@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <tuple>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -12,18 +13,6 @@
 
 namespace puma::server {
 namespace {
-
-std::vector<Port> Ends(const Model& model, const PipelineRec& pipeline, const std::string& buffer, bool outputs) {
-  std::vector<Port> ends;
-  for (const auto& [name, uid] : pipeline.tasks) {
-    TaskRec* task = model.task(uid);
-    if (task == nullptr || task->row.deleting) continue;
-    for (const auto& [port, connected] : outputs ? task->spec.outputs() : task->spec.inputs()) {
-      if (connected == buffer) ends.push_back({task, port});
-    }
-  }
-  return ends;
-}
 
 std::string OnFullName(v1::OnFull on_full) {
   switch (on_full) {
@@ -55,8 +44,16 @@ shim::Grant MakeGrant(uint64_t segment, shim::SegmentKind kind, uint32_t slot, u
 }
 
 // Above the payload: header lines, descriptors and annotations of the lane, and page rounding.
-uint64_t LaneBytesLimit(const v1::BufferSpec& buffer) {
-  return buffer.capacity().bytes() * 2 + uint64_t{buffer.capacity_items()} * 4 * 64 + (1 << 20);
+uint64_t LaneBytesLimit(const v1::BufferSpec& buffer, uint64_t payload_bytes) {
+  return payload_bytes * 2 + uint64_t{buffer.capacity_items()} * 4 * 64 + (1 << 20);
+}
+
+// In how many lanes, one after the other, a publisher's run may go on: as many as its start message has room to grant.
+uint32_t PartsOf(const Model& model, const PipelineRec& pipeline, const TaskRec& task) {
+  constexpr uint32_t kMaxParts = 3;
+  uint32_t lanes = 0;
+  for (const auto& [port, buffer] : task.spec.outputs()) lanes += LanesEach(model, pipeline, buffer);
+  return lanes == 0 ? 1 : std::clamp<uint32_t>((shim::kMaxGrants - 1) / lanes, 1, kMaxParts);
 }
 
 control::OutputSpec PlanOutput(const Model& model, const PipelineRec& pipeline, const TaskRec& task, const std::string& port,
@@ -67,28 +64,31 @@ control::OutputSpec PlanOutput(const Model& model, const PipelineRec& pipeline, 
   output.buffer = buffer;
   output.epoch = static_cast<uint32_t>(task.life.run);
   output.capacity = spec.capacity_items();
-  output.payload_bytes = spec.capacity().bytes();
+  output.max_bytes = std::max(spec.capacity().bytes(), spec.max_bytes().bytes());
+  const uint32_t parts = output.max_bytes == spec.capacity().bytes() ? 1 : PartsOf(model, pipeline, task);
+  output.payload_bytes = parts == 1 ? output.max_bytes : spec.capacity().bytes();
   output.on_full = OnFullName(spec.on_full());
   const std::vector<Port> readers = ReadersOf(model, pipeline, buffer);
+  uint64_t born = 0;
+  for (const auto& [name, uid] : pipeline.tasks) born = std::max(born, uid);
   for (uint32_t replica = 0; replica < LanesEach(model, pipeline, buffer); ++replica) {
     control::LaneSpec lane;
     lane.lane = new_id();
     lane.replica = replica;
     for (const Port& reader : readers) {
-      if (!IsLossy(spec) && ReadsReplica(*reader.task, replica) && !reader.task->gates_removed)
+      if (!reader.lossy && ReadsReplica(*reader.task, replica) && !reader.task->gates_removed)
         lane.subscriptions.push_back(reader.task->row.uid);
     }
-    grants.push_back(MakeGrant(lane.lane, shim::SegmentKind::kLane, task.slot, LaneBytesLimit(spec),
-                               LaneLabel(task.row.uid, port, output.epoch, replica)));
+    for (uint32_t part = 1; part < parts; ++part) {
+      lane.spares.push_back(new_id());
+      grants.push_back(MakeGrant(lane.spares.back(), shim::SegmentKind::kLane, task.slot, LaneBytesLimit(spec, output.max_bytes),
+                                 LaneLabel({task.row.uid, port, output.epoch, part, replica, born})));
+    }
+    grants.push_back(MakeGrant(lane.lane, shim::SegmentKind::kLane, task.slot, LaneBytesLimit(spec, output.payload_bytes),
+                               LaneLabel({task.row.uid, port, output.epoch, 0, replica, born})));
     output.lanes.push_back(std::move(lane));
   }
   return output;
-}
-
-// A death that the task had no part in is no delivery of what it had in hand.
-bool ItsFault(v1::ExitCause cause) {
-  return cause != v1::EXIT_CAUSE_SIBLING && cause != v1::EXIT_CAUSE_LOST && cause != v1::EXIT_CAUSE_KILLED &&
-         cause != v1::EXIT_CAUSE_STOPPED;
 }
 
 uint64_t EarlierDeliveries(const Model& model, const TaskRec& task, const LaneRec& lane) {
@@ -101,17 +101,17 @@ uint64_t EarlierDeliveries(const Model& model, const TaskRec& task, const LaneRe
 }
 
 control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, TaskRec& task, const std::string& port,
-                             const std::string& buffer) {
+                             const v1::InputSpec& spec) {
+  const std::string& buffer = spec.buffer();
   control::InputSpec input;
   input.port = port;
   input.buffer = buffer;
-  input.lossy = Lossy(pipeline, buffer);
+  input.lossy = Lossy(pipeline, spec);
   input.latest = pipeline.spec.buffers().at(buffer).on_full() == v1::ON_FULL_LATEST;
   for (const Port& publisher : PublishersOf(model, pipeline, buffer)) input.publishers.push_back(publisher.task->row.uid);
   input.lanes_each = task.spec.replicas() > 1 ? 1 : LanesEach(model, pipeline, buffer);
-  if (input.lossy) return input;  // begins where its lanes stand when they are attached
   for (const InputLane& known : LanesReadBy(model, task)) {
-    if (known.port != port || (task.rejoins && !known.lane->ended)) continue;
+    if (known.reader.port != port || (task.rejoins && !known.lane->ended)) continue;
     const std::optional<ReadState> state = StateOf(model, task, *known.lane);
     if (!state || task.page_slots.size() >= TaskPage::kSlots) continue;  // new to it: Connect finds out where it may begin
     control::KnownLane lane;
@@ -121,6 +121,10 @@ control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, Ta
     lane.page_slot = static_cast<uint32_t>(task.page_slots.size());
     lane.next = state->next;
     lane.deliveries = ItsFault(task.life.exit.cause()) ? state->deliveries : EarlierDeliveries(model, task, *known.lane);
+    if (model.dead_letters.contains({task.row.uid, lane.lane, lane.next})) {
+      ++lane.next;
+      lane.deliveries = 0;
+    }
     task.page_slots[lane.lane] = lane.page_slot;
     input.lanes.push_back(lane);
   }
@@ -130,10 +134,26 @@ control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, Ta
 }  // namespace
 
 std::vector<Port> PublishersOf(const Model& model, const PipelineRec& pipeline, const std::string& buffer) {
-  return Ends(model, pipeline, buffer, true);
+  std::vector<Port> publishers;
+  for (const auto& [name, uid] : pipeline.tasks) {
+    TaskRec* task = model.task(uid);
+    if (task == nullptr || task->row.deleting) continue;
+    for (const auto& [port, connected] : task->spec.outputs()) {
+      if (connected == buffer) publishers.push_back({task, port});
+    }
+  }
+  return publishers;
 }
 std::vector<Port> ReadersOf(const Model& model, const PipelineRec& pipeline, const std::string& buffer) {
-  return Ends(model, pipeline, buffer, false);
+  std::vector<Port> readers;
+  for (const auto& [name, uid] : pipeline.tasks) {
+    TaskRec* task = model.task(uid);
+    if (task == nullptr || task->row.deleting) continue;
+    for (const auto& [port, input] : task->spec.inputs()) {
+      if (input.buffer() == buffer) readers.push_back({task, port, Lossy(pipeline, input)});
+    }
+  }
+  return readers;
 }
 
 uint32_t LanesEach(const Model& model, const PipelineRec& pipeline, const std::string& buffer) {
@@ -171,11 +191,15 @@ std::vector<InputLane> LanesReadBy(const Model& model, const TaskRec& reader) {
     const std::string buffer = BufferOfLane(model, *lane);
     const TaskRec* publisher = model.task(lane->publisher);
     if (buffer.empty() || publisher->row.pipeline != reader.row.pipeline || !ReadsReplica(reader, lane->replica)) continue;
-    for (const auto& [port, connected] : reader.spec.inputs()) {
-      if (connected == buffer) lanes.push_back({lane.get(), port});
+    for (const auto& [port, input] : reader.spec.inputs()) {
+      if (input.buffer() != buffer) continue;
+      const bool lossy = Lossy(*model.pipeline(reader.row.pipeline), input);
+      lanes.push_back({lane.get(), {model.task(reader.row.uid), port, lossy}});
     }
   }
-  std::stable_sort(lanes.begin(), lanes.end(), [](const InputLane& a, const InputLane& b) { return a.lane->epoch < b.lane->epoch; });
+  std::stable_sort(lanes.begin(), lanes.end(), [](const InputLane& a, const InputLane& b) {
+    return std::tuple(a.lane->epoch, a.lane->part) < std::tuple(b.lane->epoch, b.lane->part);
+  });
   return lanes;
 }
 
@@ -183,6 +207,22 @@ bool Lossy(const PipelineRec& pipeline, const std::string& buffer) {
   auto it = pipeline.spec.buffers().find(buffer);
   return it != pipeline.spec.buffers().end() && IsLossy(it->second);
 }
+
+bool Lossy(const PipelineRec& pipeline, const v1::InputSpec& input) { return input.lossy() || Lossy(pipeline, input.buffer()); }
+
+bool JoinsNewest(const Port& reader) {
+  auto input = reader.task->spec.inputs().find(reader.port);
+  return input != reader.task->spec.inputs().end() && input->second.from() == v1::JOIN_NEWEST;
+}
+
+bool Superseded(const Model& model, const LaneRec& lane) {
+  return std::any_of(model.lanes.begin(), model.lanes.end(), [&](const auto& entry) {
+    const LaneRec& other = *entry.second;
+    return other.publisher == lane.publisher && other.port == lane.port && other.epoch == lane.epoch && other.part > lane.part;
+  });
+}
+
+bool JoinedLater(const TaskRec& reader, const LaneRec& lane) { return reader.row.uid > lane.born; }
 
 uint64_t EndOfMessages(const LaneRec& lane) {
   const bool complete = lane.ring.header().closed.load(std::memory_order_acquire) != 0;
@@ -209,27 +249,34 @@ std::optional<std::pair<uint64_t, uint64_t>> MessageInHand(const Model& model, c
   return std::nullopt;
 }
 
+bool ItsFault(v1::ExitCause cause) {
+  return cause != v1::EXIT_CAUSE_SIBLING && cause != v1::EXIT_CAUSE_LOST && cause != v1::EXIT_CAUSE_KILLED &&
+         cause != v1::EXIT_CAUSE_STOPPED;
+}
+
 std::string WiringSignature(const v1::PipelineSpec& spec, const std::string& task) {
   auto self = spec.tasks().find(task);
   if (self == spec.tasks().end()) return "";
   std::vector<std::string> lines;
-  auto describe = [&](const std::string& buffer) {
+  auto describe = [&](const std::string& buffer, bool publishers) {
     std::vector<std::string> ends;
+    uint32_t lanes = 1;
     for (const auto& [name, other] : spec.tasks()) {
-      for (const auto& [port, connected] : other.inputs())
-        if (connected == buffer) ends.push_back(absl::StrCat("<", name, "*", other.replicas()));
+      for (const auto& [port, input] : other.inputs())
+        if (input.buffer() == buffer) lanes = std::max(lanes, other.replicas());
       for (const auto& [port, connected] : other.outputs())
-        if (connected == buffer) ends.push_back(absl::StrCat(">", name, "*", other.replicas()));
+        if (publishers && connected == buffer) ends.push_back(absl::StrCat(">", name, "*", other.replicas()));
     }
     std::sort(ends.begin(), ends.end());
     auto it = spec.buffers().find(buffer);
-    const std::string settings = it == spec.buffers().end() ? ""
-                                                            : absl::StrCat(it->second.capacity().bytes(), ",", it->second.capacity_items(),
-                                                                           ",", it->second.on_full());
-    lines.push_back(absl::StrCat(buffer, "{", settings, "}", absl::StrJoin(ends, " ")));
+    const std::string settings = it == spec.buffers().end()
+                                     ? ""
+                                     : absl::StrCat(it->second.capacity().bytes(), ",", it->second.max_bytes().bytes(), ",",
+                                                    it->second.capacity_items(), ",", it->second.on_full());
+    lines.push_back(absl::StrCat(buffer, "{", settings, "}*", lanes, absl::StrJoin(ends, " ")));
   };
-  for (const auto& [port, buffer] : self->second.inputs()) describe(buffer);
-  for (const auto& [port, buffer] : self->second.outputs()) describe(buffer);
+  for (const auto& [port, input] : self->second.inputs()) describe(input.buffer(), true);
+  for (const auto& [port, buffer] : self->second.outputs()) describe(buffer, false);
   std::sort(lines.begin(), lines.end());
   return absl::StrJoin(lines, ";");
 }
@@ -260,20 +307,24 @@ Launch PlanLaunch(const Model& model, TaskRec& task, const std::string& module_p
   task.connected.clear();
   task.paged.clear();
   launch.grants.push_back(MakeGrant(spec.page, shim::SegmentKind::kPage, task.slot, 64 << 10, absl::StrCat("page ", task.row.uid)));
-  for (const auto& [port, buffer] : task.spec.inputs()) spec.inputs.push_back(PlanInput(model, pipeline, task, port, buffer));
+  for (const auto& [port, input] : task.spec.inputs()) spec.inputs.push_back(PlanInput(model, pipeline, task, port, input));
   for (const auto& [port, buffer] : task.spec.outputs())
     spec.outputs.push_back(PlanOutput(model, pipeline, task, port, buffer, new_id, launch.grants));
   return launch;
 }
 
-std::string LaneLabel(uint64_t publisher, const std::string& port, uint32_t epoch, uint32_t replica) {
-  return absl::StrCat("lane ", publisher, " ", epoch, " ", replica, " ", port);
+std::string LaneLabel(const LaneName& lane) {
+  return absl::StrCat("lane ", absl::Hex(lane.publisher), " ", lane.epoch, ".", lane.part, " ", lane.replica, " ", absl::Hex(lane.born),
+                      " ", lane.port);
 }
 
-bool ParseLaneLabel(const std::string& label, LaneRec& lane) {
-  const std::vector<std::string> parts = absl::StrSplit(label, ' ');
-  return parts.size() == 5 && parts[0] == "lane" && absl::SimpleAtoi(parts[1], &lane.publisher) &&
-         absl::SimpleAtoi(parts[2], &lane.epoch) && absl::SimpleAtoi(parts[3], &lane.replica) && ((lane.port = parts[4]), true);
+bool ParseLaneLabel(const std::string& label, LaneName& lane) {
+  const std::vector<std::string> parts = absl::StrSplit(label, absl::MaxSplits(' ', 5));
+  if (parts.size() != 6 || parts[0] != "lane") return false;
+  lane.port = parts[5];
+  const std::pair<std::string, std::string> run = absl::StrSplit(parts[2], absl::MaxSplits('.', 1));
+  return absl::SimpleHexAtoi(parts[1], &lane.publisher) && absl::SimpleAtoi(run.first, &lane.epoch) &&
+         absl::SimpleAtoi(run.second, &lane.part) && absl::SimpleAtoi(parts[3], &lane.replica) && absl::SimpleHexAtoi(parts[4], &lane.born);
 }
 
 }  // namespace puma::server

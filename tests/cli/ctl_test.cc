@@ -260,6 +260,8 @@ TEST_F(CtlTest, PipelinesBuffersAndTypesAreTables) {
             "edges.EdgeDetector  frames  edges    set_threshold\n");
   EXPECT_EQ(types.err, "module broken can't be used: it crashes when it is loaded\n");
   EXPECT_EQ(Ctl({"get", "buffer", "edges/frames", "-o", "name"}).out, "pipelines/edges/buffers/frames\n");
+  EXPECT_EQ(Ctl({"get", "dead-letters", "edges", "-o", "name"}).out, "pipelines/edges/deadLetters/1\n");
+  EXPECT_THAT(Ctl({"get", "dead-letters"}).out, HasSubstr("killed by SIGSEGV"));
   EXPECT_THAT(Ctl({"describe", "type", "edges.EdgeDetector"}).out, HasSubstr("set_threshold(threshold: double)"));
   EXPECT_THAT(Ctl({"describe", "pipeline", "edges"}).out, HasSubstr("edges/sink"));
   EXPECT_THAT(Ctl({"describe", "host"}).out, HasSubstr("Isolation:"));

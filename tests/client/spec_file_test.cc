@@ -75,7 +75,7 @@ TEST(SpecFileTest, ReadsAWholePipeline) {
   EXPECT_EQ(spec.buffers().at("edges").on_full(), v1::ON_FULL_DROP_OLDEST);
   const v1::TaskSpec& detector = spec.tasks().at("detector");
   EXPECT_EQ(detector.replicas(), 2u);
-  EXPECT_EQ(detector.inputs().at("frames"), "frames");
+  EXPECT_EQ(detector.inputs().at("frames").buffer(), "frames");
   EXPECT_EQ(detector.restart().policy(), v1::RESTART_POLICY_ON_FAILURE);
   EXPECT_EQ(detector.restart().backoff().initial().nanos(), 100'000'000);
   EXPECT_EQ(detector.restart().backoff().max().seconds(), 30);
@@ -86,6 +86,19 @@ TEST(SpecFileTest, ReadsAWholePipeline) {
   EXPECT_EQ(detector.depends_on().at("loader"), v1::CONDITION_RUNNING);
   EXPECT_EQ(spec.tasks().at("loader").params().at("rate").string_value(), "30Hz");
   EXPECT_EQ(spec.tasks().at("sink").params().at("columns").number_value(), 8);
+}
+
+TEST(SpecFile, AnInputIsABuffersNameOrAMap) {
+  const auto file = Parse("tasks:\n  t:\n    inputs:\n      a: one\n      b: {buffer: two, lossy: true, from: newest}\n");
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto& inputs = file->spec().tasks().at("t").inputs();
+  EXPECT_EQ(inputs.at("a").buffer(), "one");
+  EXPECT_FALSE(inputs.at("a").lossy());
+  EXPECT_EQ(inputs.at("b").buffer(), "two");
+  EXPECT_TRUE(inputs.at("b").lossy());
+  EXPECT_EQ(inputs.at("b").from(), v1::JOIN_NEWEST);
+  EXPECT_EQ(file->Explain("tasks.t.inputs.b.lossy", "x"), "typo.yaml:5:24: tasks.t.inputs.b.lossy: x");
+  EXPECT_EQ(file->Explain("tasks.t.inputs.a.lossy", "x"), "typo.yaml:4:7: tasks.t.inputs.a.lossy: x");
 }
 
 struct Mistake {
@@ -130,6 +143,12 @@ constexpr Mistake kMistakes[] = {
     {"WordForMap", "tasks: loader\n", R"(typo.yaml:1:8: "tasks" must be a map, as {name: ...})"},
     {"WordForList", "modules: edges\n", R"(typo.yaml:1:10: "modules" must be a list, as [a, b])"},
     {"WordForTask", "tasks:\n  t: a.B\n", R"(typo.yaml:2:6: task "t" must be a map of fields, as {type: ...})"},
+    {"ListForInput", "tasks:\n  t: {inputs: {in: [a, b]}}\n",
+     R"(typo.yaml:2:20: "in" in "inputs" of task "t" must be a buffer's name, or a map, as {buffer: ...}, not a list)"},
+    {"UnknownFieldOfInput", "tasks:\n  t: {inputs: {in: {bufer: a}}}\n",
+     R"(typo.yaml:2:21: unknown field "bufer" in "in" in "inputs" of task "t"; did you mean "buffer"?)"},
+    {"UnknownJoin", "tasks:\n  t: {inputs: {in: {buffer: a, from: newst}}}\n",
+     R"(typo.yaml:2:38: unknown value "newst" for "from" of "in" in "inputs" of task "t"; did you mean "newest"?)"},
     {"DuplicateKey", "tasks:\n  s: {type: a.B}\n  s: {type: a.B}\n",
      R"(typo.yaml:3:3: duplicate key "s" in "tasks"; it is already in line 2)"},
     {"UnsetVariable", "pipeline: ${NOBODY}\n",

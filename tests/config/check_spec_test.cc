@@ -55,7 +55,7 @@ TEST(CheckSpec, TellsAllMistakesAtOnce) {
     spec.set_pipeline("Edges!");
     Loader(spec).set_replicas(65);
     Loader(spec).set_type("edges");
-    (*Detector(spec).mutable_inputs())["frames"] = "fraems";
+    (*Detector(spec).mutable_inputs())["frames"].set_buffer("fraems");
     Frames(spec).mutable_capacity()->set_bytes(1);
   });
   EXPECT_THAT(mistakes,
@@ -101,7 +101,7 @@ TEST(CheckSpec, ABufferHasAPublisherButNeedsNoReader) {
 }
 
 TEST(CheckSpec, ATaskReadsABufferThroughOneInput) {
-  EXPECT_THAT(After([](v1::PipelineSpec& spec) { (*Detector(spec).mutable_inputs())["second"] = "frames"; }),
+  EXPECT_THAT(After([](v1::PipelineSpec& spec) { (*Detector(spec).mutable_inputs())["second"].set_buffer("frames"); }),
               ElementsAre(AllOf(StartsWith("tasks.detector.inputs.second: "), HasSubstr("already"))));
 }
 
@@ -193,6 +193,26 @@ TEST(CheckSpec, UnknownEnumValuesOfNewerClientsAreRefused) {
   });
   EXPECT_THAT(mistakes, UnorderedElementsAre(StartsWith("strategy: "), StartsWith("tasks.loader.placement: "),
                                              StartsWith("buffers.frames.on_full: ")));
+}
+
+TEST(CheckSpec, ABufferGrowsFromItsCapacityOn) {
+  EXPECT_THAT(After([](v1::PipelineSpec& spec) { Frames(spec).mutable_max_bytes()->set_bytes(1); }),
+              ElementsAre(AllOf(StartsWith("buffers.frames.max_bytes: "), HasSubstr("at least the capacity"))));
+  v1::PipelineSpec filled;
+  EXPECT_TRUE(CheckSpec(FromText<v1::PipelineSpec>(kGood), &filled).ok());
+  EXPECT_EQ(filled.buffers().at("frames").max_bytes().bytes(), filled.buffers().at("frames").capacity().bytes());
+  EXPECT_EQ(filled.tasks().at("detector").max_deliveries(), 5u);
+}
+
+TEST(CheckSpec, ReplicasShareWhatIsReliable) {
+  auto lossy = [](v1::PipelineSpec& spec) {
+    (*Detector(spec).mutable_inputs())["frames"].set_lossy(true);
+    Detector(spec).set_replicas(2);
+  };
+  EXPECT_THAT(After(lossy), ElementsAre(AllOf(StartsWith("tasks.detector.inputs.frames.lossy: "), HasSubstr("leave out lossy"))));
+  EXPECT_THAT(After([](v1::PipelineSpec& spec) { (*Detector(spec).mutable_inputs())["frames"].set_lossy(true); }), IsEmpty());
+  auto unknown = [](v1::PipelineSpec& spec) { (*Detector(spec).mutable_inputs())["frames"].set_from(static_cast<v1::Join>(77)); };
+  EXPECT_THAT(After(unknown), ElementsAre(StartsWith("tasks.detector.inputs.frames.from: ")));
 }
 
 TEST(CheckSpec, APipelineHasATask) {

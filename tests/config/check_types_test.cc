@@ -92,7 +92,7 @@ TEST_F(CheckTypesTest, AWrongValueIsToldWithWhatWasExpected) {
 }
 
 TEST_F(CheckTypesTest, AnUnknownPortAndARequiredOneThatIsNotConnectedAreTold) {
-  (*Task("detector").mutable_inputs())["frame"] = "frames";
+  (*Task("detector").mutable_inputs())["frame"].set_buffer("frames");
   Task("detector").mutable_inputs()->erase("frames");
   EXPECT_THAT(Mistakes(), ElementsAre(AllOf(StartsWith("tasks.detector.inputs.frame: "), HasSubstr("did you mean \"frames\"?")),
                                       "tasks.detector.inputs.frames: must be connected to a buffer: what to look at"));

@@ -31,7 +31,7 @@ inline constexpr char kGood[] = R"(
   pipeline: "edges" modules: "edges"
   buffers { key: "frames" value { capacity { bytes: 67108864 } } }
   tasks { key: "loader" value { type: "edges.ImageLoader" outputs { key: "frames" value: "frames" } } }
-  tasks { key: "detector" value { type: "edges.EdgeDetector" inputs { key: "frames" value: "frames" } } }
+  tasks { key: "detector" value { type: "edges.EdgeDetector" inputs { key: "frames" value { buffer: "frames" } } } }
 )";
 
 }  // namespace puma::server

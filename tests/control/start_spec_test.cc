@@ -23,10 +23,9 @@ StartSpec Full() {
   spec.params = {{"threshold", "0.5"}, {"label", "\"\\u00e4\""}};
   spec.log_level = -1;
   spec.page = 99;
-  spec.max_deliveries = 5;
   spec.alone = false;
   spec.inputs.push_back({"frames", "camera", true, false, {1, ~uint64_t{0}}, 2, {{11, 12, 13, 14, ~uint64_t{0} - 3, 16}}});
-  spec.outputs.push_back({"edges", "edges", 4, 32, 1 << 20, "drop_oldest", {{21, 1, {22, 23}}, {24, 2, {}}}});
+  spec.outputs.push_back({"edges", "edges", 4, 32, 1 << 20, "drop_oldest", {{21, 1, {22, 23}, {25, 26}}, {24, 2, {}, {}}}, 1 << 30});
   return spec;
 }
 
@@ -41,6 +40,8 @@ TEST(StartSpec, ComesBackAsItWasWritten) {
   EXPECT_EQ(back->inputs[0].lanes_each, 2u);
   EXPECT_EQ(back->inputs[0].lanes[0].next, ~uint64_t{0} - 3);
   EXPECT_EQ(back->outputs[0].lanes[0].subscriptions, (std::vector<uint64_t>{22, 23}));
+  EXPECT_EQ(back->outputs[0].lanes[0].spares, (std::vector<uint64_t>{25, 26}));
+  EXPECT_EQ(back->outputs[0].max_bytes, uint64_t{1} << 30);
 }
 
 TEST(StartSpec, TravelsInASealedMemfd) {

@@ -24,6 +24,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr int64_t kFarFuture = INT64_MAX;
@@ -71,6 +72,7 @@ TEST_F(JournalTest, GivesBackEveryFieldAfterReopening) {
   change.put_groups = {{9, "edges", 3}};
   change.put_publishers = {{UINT64_MAX, "frames", 4, true, "no disk"}};
   change.put_requests = {{"apply/1", binary, "answer", kFarFuture}};
+  change.put_dead_letters = {{3, "edges", UINT64_MAX, 7, UINT64_MAX - 1, binary}};
   ASSERT_TRUE(Commit(change).ok());
   Open();
   const JournalSnapshot all = Load();
@@ -101,6 +103,41 @@ TEST_F(JournalTest, GivesBackEveryFieldAfterReopening) {
   EXPECT_EQ(all.publishers[0].error, "no disk");
   ASSERT_THAT(all.requests, SizeIs(1));
   EXPECT_EQ(all.requests[0].fingerprint, binary);
+  ASSERT_THAT(all.dead_letters, SizeIs(1));
+  EXPECT_EQ(all.dead_letters[0].id, 3u);
+  EXPECT_EQ(all.dead_letters[0].pipeline, "edges");
+  EXPECT_EQ(all.dead_letters[0].task, UINT64_MAX);
+  EXPECT_EQ(all.dead_letters[0].lane, 7u);
+  EXPECT_EQ(all.dead_letters[0].number, UINT64_MAX - 1);
+  EXPECT_EQ(all.dead_letters[0].letter, binary);
+}
+
+TEST_F(JournalTest, KeepsTheNewestDeadLettersEachOnceAndForgetsThemWithTheirPipeline) {
+  Open();
+  JournalChange change;
+  for (uint64_t id = 1; id <= kDeadLetters + 10; ++id) change.put_dead_letters.push_back({id, "p", 1, 2, id, "letter"});
+  change.put_dead_letters.push_back({kDeadLetters + 11, "p", 1, 2, kDeadLetters + 10, "the same message"});
+  change.put_dead_letters.push_back({kDeadLetters + 12, "q", 1, 3, 0, "of another"});
+  ASSERT_TRUE(Commit(change).ok());
+  const std::vector<DeadLetterRow> letters = Load().dead_letters;
+  ASSERT_THAT(letters, Not(IsEmpty()));
+  EXPECT_LE(letters.size(), kDeadLetters);
+  EXPECT_EQ(letters[letters.size() - 2].letter, "letter");
+  EXPECT_EQ(letters.back().pipeline, "q");
+  ASSERT_TRUE(Commit({.delete_pipelines = {"p"}}).ok());
+  EXPECT_THAT(Load().dead_letters, SizeIs(1));
+}
+
+TEST_F(JournalTest, AFileOfTheFirstSchemaIsBroughtAlong) {
+  Open();
+  ASSERT_TRUE(Commit({.put_pipelines = {Pipeline("a")}}).ok());
+  journal_.reset();
+  Sql("DROP TABLE dead_letter; PRAGMA user_version = 1;");
+  Open();
+  EXPECT_THAT(warnings_, IsEmpty());
+  EXPECT_THAT(Load().pipelines, SizeIs(1));
+  ASSERT_TRUE(Commit({.put_dead_letters = {{1, "a", 1, 2, 3, "letter"}}}).ok());
+  EXPECT_THAT(Load().dead_letters, SizeIs(1));
 }
 
 TEST_F(JournalTest, APutReplacesAndADeleteForgets) {
@@ -235,11 +272,11 @@ TEST_F(JournalTest, SurvivesATornEndOfItsWriteAheadLog) {
 TEST_F(JournalTest, RefusesAFileOfANewerVersionAndLeavesItAlone) {
   Open();
   journal_.reset();
-  Sql("PRAGMA user_version = 2");
+  Sql("PRAGMA user_version = 99");
   absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(path_, nullptr);
   EXPECT_TRUE(absl::IsFailedPrecondition(journal.status())) << journal.status();
   EXPECT_THAT(std::string(journal.status().message()), HasSubstr("newer version"));
-  Sql("PRAGMA user_version = 1");
+  Sql("PRAGMA user_version = 2");
   Open();
   EXPECT_THAT(warnings_, IsEmpty());
 }

@@ -31,7 +31,8 @@ absl::Status Check(const v1::PipelineSpec& spec) {
   }
   for (const auto& [name, task] : spec.tasks()) {
     if (absl::EndsWith(task.type(), "Unknown")) add(absl::StrCat("tasks.", name, ".type"), "there is no type " + task.type());
-    for (const auto& [port, buffer] : task.inputs()) {
+    for (const auto& [port, input] : task.inputs()) {
+      const std::string& buffer = input.buffer();
       if (!spec.buffers().count(buffer)) add(absl::StrCat("tasks.", name, ".inputs.", port), "there is no buffer \"" + buffer + "\"");
     }
   }
@@ -302,6 +303,21 @@ absl::StatusOr<v1::ListBuffersResponse> FakeEngine::ListBuffers(const v1::ListBu
   v1::ListBuffersResponse response;
   response.set_next_page_token(
       Page(BuffersOf(pipelines_), PrefixOf(request.parent()), request.page_size(), request.page_token(), response.mutable_buffers()));
+  return response;
+}
+
+absl::StatusOr<v1::ListDeadLettersResponse> FakeEngine::ListDeadLetters(const v1::ListDeadLettersRequest& request) {
+  v1::ListDeadLettersResponse response;
+  v1::DeadLetter& letter = *response.add_dead_letters();
+  letter.set_name(absl::StrCat(request.parent().empty() ? "pipelines/edges" : request.parent(), "/deadLetters/1"));
+  letter.set_task("pipelines/edges/tasks/detector.0");
+  letter.set_buffer("pipelines/edges/buffers/frames");
+  letter.set_publisher("pipelines/edges/tasks/loader");
+  letter.set_number(41);
+  letter.set_deliveries(5);
+  letter.set_payload_bytes(3);
+  letter.set_payload("abc");
+  letter.mutable_cause()->set_summary("killed by SIGSEGV");
   return response;
 }
 

@@ -39,6 +39,7 @@ class FakeEngine final : public Engine {
                                      Reply<v1::InvokeCommandResponse> reply) override;
   absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) override;
   absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) override;
+  absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request) override;
   bool serving() override { return is_serving; }
   absl::StatusOr<bool> PipelineHealthy(const std::string& pipeline) override;
 

@@ -98,11 +98,11 @@ v1::PipelineSpec EdgesSpec() {
   (*tasks["loader"].mutable_outputs())["frames"] = "frames";
   tasks["detector"].set_type("edges.EdgeDetector");
   tasks["detector"].set_replicas(2);
-  (*tasks["detector"].mutable_inputs())["frames"] = "frames";
+  (*tasks["detector"].mutable_inputs())["frames"].set_buffer("frames");
   (*tasks["detector"].mutable_outputs())["edges"] = "edges";
   tasks["sink"].set_type("edges.ContactSheet");
   tasks["sink"].set_placement(v1::PLACEMENT_THREAD);
-  (*tasks["sink"].mutable_inputs())["edges"] = "edges";
+  (*tasks["sink"].mutable_inputs())["edges"].set_buffer("edges");
   return spec;
 }
 

@@ -117,6 +117,13 @@ TEST_F(UnaryTest, TasksAndBuffersAreFoundListedStartedAndStopped) {
   v1::ListBuffersResponse buffers;
   ASSERT_TRUE(Call(stubs_.buffers, &v1::BufferService::Stub::ListBuffers, v1::ListBuffersRequest(), &buffers).ok());
   EXPECT_EQ(buffers.buffers_size(), 2);
+  v1::ListDeadLettersResponse letters;
+  ASSERT_TRUE(Call(stubs_.buffers, &v1::BufferService::Stub::ListDeadLetters, v1::ListDeadLettersRequest(), &letters).ok());
+  EXPECT_EQ(letters.dead_letters(0).number(), 41u);
+  v1::ListDeadLettersRequest wrong;
+  wrong.set_parent("pipelines/edges/buffers/frames");
+  EXPECT_EQ(Call(stubs_.buffers, &v1::BufferService::Stub::ListDeadLetters, wrong, &letters).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(UnaryTest, CommandsBringResults) {

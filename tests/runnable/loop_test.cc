@@ -211,8 +211,7 @@ TEST_F(LoopTest, StopLetsTheMessageInHandFinishAndLeavesTheRest) {
   EXPECT_THAT(seen_.values.Get(), ElementsAre(1, 2, 3, 4, 5));
 }
 
-TEST_F(LoopTest, AMessageWhoseHandlerFailedComesAgainMarkedAndAtLastIsADeadLetter) {
-  spec_.max_deliveries = 3;
+TEST_F(LoopTest, AMessageWhoseHandlerFailedComesAgainMarkedUnlessTheNextRunIsToldToGoOnBehindIt) {
   seen_.fail_at = 2;
   Input("in", {1});
   TestPublisher<int> p(1, 10, 1);
@@ -220,11 +219,14 @@ TEST_F(LoopTest, AMessageWhoseHandlerFailedComesAgainMarkedAndAtLastIsADeadLette
   p.Complete();
   Start<Collector>();
   Attach(p, "in", 0);
-  for (int run = 1; run <= 3; ++run) {
+  for (uint64_t run = 1; run <= 3; ++run) {
     const Outcome outcome = Join();
     EXPECT_EQ(outcome.kind, Outcome::Kind::kFailed);
     EXPECT_TRUE(IsError(outcome.error, "std::runtime_error"));
+    EXPECT_EQ(PageState(0).next, 1u) << "it is not finished";
+    EXPECT_EQ(PageState(0).deliveries, run);
     Resume(p, "in", 0);
+    if (run == 3) spec_.inputs[0].lanes[0].next = 2, spec_.inputs[0].lanes[0].deliveries = 0;
     Start<Collector>();
     Attach(p, "in", 0);
   }

@@ -209,14 +209,61 @@ TEST_F(OutputTest, OfSeveralLanesTheLeastFilledLivingOneIsChosen) {
   EXPECT_TRUE(a.empty()) << "two each";
   EXPECT_EQ(Call("publish", R"({"value": 8})"), "null");
   EXPECT_EQ(a.Take(), 8) << "the emptier one";
-  runner_->GateDown(500, false);
+  runner_->GateDown(900, 500, control::GateChange::kDown);
   EXPECT_EQ(Call("publish", R"({"value": 9})"), "null");
   EXPECT_EQ(Call("publish", R"({"value": 9})"), "null");
   EXPECT_TRUE(a.empty()) << "the living one";
   EXPECT_THAT(Call("publish", R"({"value": 9})"), HasSubstr("is full")) << "there is a living one: it is not left out";
-  runner_->GateDown(501, false);
+  runner_->GateDown(901, 501, control::GateChange::kDown);
   EXPECT_EQ(Call("publish", R"({"value": 10})"), "null") << "none is living: then the emptier one";
   EXPECT_EQ(a.Take(), 10);
+}
+
+// Publishes texts of the size that it is told.
+class Speaker : public Runnable {
+ public:
+  explicit Speaker(puma::Setup& setup) : out_(setup.Output<std::string>("out")) { setup.Command("say", &Speaker::Say, {"bytes"}); }
+
+ private:
+  absl::Status Say(int bytes) { return out_.PublishValue(std::string(static_cast<size_t>(bytes), 'x')); }
+  puma::Output<std::string> out_;
+};
+
+TEST_F(OutputTest, AMessageTooLargeGoesIntoALargerLaneUpToTheLimit) {
+  Output("out", "block", 8);
+  spec_.outputs[0].payload_bytes = 4096;
+  spec_.outputs[0].max_bytes = 1 << 20;
+  spec_.outputs[0].lanes[0].spares = {910, 920};
+  Start<Speaker>();
+  ASSERT_TRUE(Runs());
+  EXPECT_EQ(Call("say", R"({"bytes": 2048})"), "null");
+  EXPECT_EQ(LaneFd(910), -1);
+  EXPECT_EQ(Call("say", R"({"bytes": 2049})"), "null");
+  ASSERT_NE(LaneFd(910), -1);
+  EXPECT_EQ(Call("say", R"({"bytes": 5000})"), "null") << "into the last one, which has the whole size";
+  EXPECT_EQ(Call("say", R"({"bytes": 524288})"), "null");
+  EXPECT_THAT(Call("say", R"({"bytes": 524289})"), HasSubstr("takes 524288 at most (half of its max_bytes)"));
+  std::vector<size_t> sizes;
+  for (uint64_t lane : {900, 910, 920}) {
+    Reader<std::string> reader(*this, lane, 500, sizes.size());  // the numbers go on
+    while (!reader.empty()) sizes.push_back(reader.Take()->size());
+  }
+  EXPECT_THAT(sizes, ElementsAre(2048, 2049, 5000, 524288));
+}
+
+TEST_F(OutputTest, WhoGatedTheOldLaneGatesTheLargerOneFromItsBeginning) {
+  Output("out", "error", 2);
+  spec_.outputs[0].payload_bytes = 4096;
+  spec_.outputs[0].max_bytes = 1 << 20;
+  spec_.outputs[0].lanes[0].spares = {910};
+  Start<Speaker>();
+  ASSERT_TRUE(Runs());
+  EXPECT_EQ(Call("say", R"({"bytes": 10})"), "null");
+  EXPECT_EQ(Call("say", R"({"bytes": 9000})"), "null");
+  EXPECT_EQ(Call("say", R"({"bytes": 10})"), "null");
+  EXPECT_THAT(Call("say", R"({"bytes": 10})"), HasSubstr("is full"));
+  runner_->GateDown(910, 500, control::GateChange::kRemoved);
+  EXPECT_EQ(Call("say", R"({"bytes": 10})"), "null");
 }
 
 }  // namespace

@@ -299,7 +299,6 @@ void Storm::StartConsumer(Consumer& c) {
   spec.name = "sink";
   spec.task = c.uid;
   spec.run = ++c.run;
-  spec.max_deliveries = 0;
   for (uint64_t uid : {kPlainPublisher, kVariedPublisher}) {
     control::InputSpec input;
     input.port = uid == kPlainPublisher ? "plain" : "varied";

@@ -146,7 +146,7 @@ runner::RunnerHooks Hooks() {
     Note note;
     if (!Hear(packet, note)) ::_exit(0);
     if (note.say == Say::kAttachPage) {
-      auto start = task.SetGate(note.lane, note.subscription, std::move(packet.fds.at(0)), note.slot);
+      auto start = task.SetGate({note.lane, note.subscription, std::move(packet.fds.at(0)), note.slot});
       if (!start.ok() && !absl::IsNotFound(start.status())) Fail(start.status());  // NOT_FOUND: it has completed already
       continue;
     }

@@ -23,7 +23,7 @@ constexpr char kBase[] = R"(
   pipeline: "p"
   buffers { key: "b" value { capacity_items: 8 } }
   tasks { key: "a" value { type: "m.A" replicas: 1 outputs { key: "out" value: "b" } } }
-  tasks { key: "c" value { type: "m.C" replicas: 2 inputs { key: "in" value: "b" } } }
+  tasks { key: "c" value { type: "m.C" replicas: 2 inputs { key: "in" value { buffer: "b" } } } }
   tasks { key: "alone" value { type: "m.D" replicas: 1 } })";
 
 TEST(Planner, SpreadsReplicasOut) {
@@ -50,15 +50,28 @@ TEST(Planner, NamesTheFieldsThatChange) {
   EXPECT_EQ(plan["pipelines/p/tasks/a"].action(), v1::PlannedChange::ACTION_NONE);
 }
 
-TEST(Planner, RestartsWhoseWiringChanges) {
+TEST(Planner, AReaderThatJoinsOrLeavesDisturbsNobody) {
   v1::PipelineSpec after = Spec(kBase);
   (*after.mutable_tasks())["late"].set_type("m.C");
   (*after.mutable_tasks())["late"].set_replicas(1);
-  (*(*after.mutable_tasks())["late"].mutable_inputs())["in"] = "b";
+  (*(*after.mutable_tasks())["late"].mutable_inputs())["in"].set_buffer("b");
   auto plan = Plan(Spec(kBase), after);
   EXPECT_EQ(plan["pipelines/p/tasks/late"].action(), v1::PlannedChange::ACTION_CREATE);
-  EXPECT_EQ(plan["pipelines/p/tasks/a"].action(), v1::PlannedChange::ACTION_RESTART);
-  EXPECT_EQ(plan["pipelines/p/tasks/alone"].action(), v1::PlannedChange::ACTION_NONE);
+  for (const char* other : {"a", "c.0", "c.1", "alone"})
+    EXPECT_EQ(plan[std::string("pipelines/p/tasks/") + other].action(), v1::PlannedChange::ACTION_NONE) << other;
+  EXPECT_EQ(Plan(after, Spec(kBase))["pipelines/p/tasks/a"].action(), v1::PlannedChange::ACTION_NONE);
+}
+
+TEST(Planner, RestartsWhoseWiringChanges) {
+  v1::PipelineSpec after = Spec(kBase);
+  (*after.mutable_tasks())["late"].set_type("m.A");
+  (*(*after.mutable_tasks())["late"].mutable_outputs())["out"] = "b";
+  auto plan = Plan(Spec(kBase), after);
+  EXPECT_EQ(plan["pipelines/p/tasks/c.0"].action(), v1::PlannedChange::ACTION_RESTART) << "it has one publisher more to wait for";
+  EXPECT_EQ(plan["pipelines/p/tasks/a"].action(), v1::PlannedChange::ACTION_NONE);
+  after = Spec(kBase);
+  (*after.mutable_tasks())["c"].set_replicas(3);
+  EXPECT_EQ(Plan(Spec(kBase), after)["pipelines/p/tasks/a"].action(), v1::PlannedChange::ACTION_RESTART) << "it needs a lane more";
 }
 
 TEST(Planner, ScalingDownDeletesTheLastReplicas) {

@@ -24,10 +24,12 @@ class WiringTest : public ::testing::Test {
     pipeline_ = pipeline.get();
     model_.pipelines["p"] = std::move(pipeline);
     Add(1, "loader", 0, R"(type: "m.L" replicas: 1 outputs { key: "out" value: "frames" })");
-    Add(2, "detector.0", 0, R"(type: "m.D" replicas: 2 inputs { key: "in" value: "frames" } outputs { key: "out" value: "edges" })");
-    Add(3, "detector.1", 1, R"(type: "m.D" replicas: 2 inputs { key: "in" value: "frames" } outputs { key: "out" value: "edges" })");
-    Add(4, "sink", 0, R"(type: "m.S" replicas: 1 inputs { key: "in" value: "edges" })");
-    Add(5, "monitor", 0, R"(type: "m.M" replicas: 1 inputs { key: "seen" value: "frames" })");
+    Add(2, "detector.0", 0,
+        R"(type: "m.D" replicas: 2 inputs { key: "in" value { buffer: "frames" } } outputs { key: "out" value: "edges" })");
+    Add(3, "detector.1", 1,
+        R"(type: "m.D" replicas: 2 inputs { key: "in" value { buffer: "frames" } } outputs { key: "out" value: "edges" })");
+    Add(4, "sink", 0, R"(type: "m.S" replicas: 1 inputs { key: "in" value { buffer: "edges" } })");
+    Add(5, "monitor", 0, R"(type: "m.M" replicas: 1 inputs { key: "seen" value { buffer: "frames" } })");
   }
   void Add(uint64_t uid, const std::string& name, int replica, const std::string& spec) {
     auto task = std::make_unique<TaskRec>();
@@ -61,14 +63,15 @@ TEST_F(WiringTest, APublisherHasALaneForEachReplicaAndEveryReaderGatesFromItsBir
 
 TEST_F(WiringTest, GrantsCanBeReadBackFromTheirLabels) {
   const struct Launch launch = Plan(1);
-  LaneRec lane;
+  LaneName lane;
   ASSERT_TRUE(ParseLaneLabel(launch.grants[2].label, lane));
   EXPECT_EQ(lane.publisher, 1u);
   EXPECT_EQ(lane.port, "out");
   EXPECT_EQ(lane.epoch, 3u);
   EXPECT_EQ(lane.replica, 1u);
+  EXPECT_EQ(lane.born, 5u);
   EXPECT_FALSE(ParseLaneLabel("page 7", lane));
-  EXPECT_FALSE(ParseLaneLabel("lane x 1 1 out", lane));
+  EXPECT_FALSE(ParseLaneLabel("lane x 1.0 1 1 out", lane));
 }
 
 TEST_F(WiringTest, AnInputKnowsAllItsPublishers) {
@@ -98,6 +101,23 @@ TEST_F(WiringTest, LossyBuffersHaveNoGates) {
   const struct Launch launch = Plan(1);
   for (const control::LaneSpec& lane : launch.spec.outputs[0].lanes) EXPECT_THAT(lane.subscriptions, IsEmpty());
   EXPECT_TRUE(Plan(5).spec.inputs[0].lossy);
+}
+
+TEST_F(WiringTest, ALossyInputOfAReliableBufferDoesNotGateAndTheOthersDo) {
+  (*model_.task(5)->spec.mutable_inputs())["seen"].set_lossy(true);
+  const struct Launch launch = Plan(1);
+  EXPECT_THAT(launch.spec.outputs[0].lanes[0].subscriptions, ElementsAre(2));
+  EXPECT_THAT(launch.spec.outputs[0].lanes[1].subscriptions, ElementsAre(3));
+  EXPECT_TRUE(Plan(5).spec.inputs[0].lossy);
+  EXPECT_FALSE(Plan(2).spec.inputs[0].lossy);
+}
+
+TEST_F(WiringTest, WhoIsNewerThanALaneHasJoinedItLater) {
+  LaneRec lane;
+  ASSERT_TRUE(ParseLaneLabel(Plan(1).grants[1].label, lane));
+  Add(6, "late", 0, R"(type: "m.M" replicas: 1 inputs { key: "seen" value { buffer: "frames" } })");
+  EXPECT_TRUE(JoinedLater(*model_.task(6), lane));
+  EXPECT_FALSE(JoinedLater(*model_.task(5), lane));
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ TEST_F(ApiClientTest, NodeAppliesWatchesTailsAndDeletes) {
     GTEST_SKIP() << "no node, or no grpc-js in " PUMA_NPM_DIR;
   const std::string spec = Write("spec.json", R"({"pipeline": "p", "modules": ["flow"], "buffers": {"raw": {"capacityItems": 8}}, "tasks": {
       "counter": {"type": "flow.Counter", "outputs": {"numbers": "raw"}, "params": {"count": 0, "pause": "10ms"}},
-      "collector": {"type": "flow.Collector", "placement": "PLACEMENT_THREAD", "inputs": {"in": "raw"}}}})");
+      "collector": {"type": "flow.Collector", "placement": "PLACEMENT_THREAD", "inputs": {"in": {"buffer": "raw"}}}}})");
   const Ran ran = RunProgram({node, PUMA_SOURCE "/tests/api_clients/client.mjs", Target(), spec}, {{"PUMA_NPM_DIR", PUMA_NPM_DIR}});
   EXPECT_EQ(ran.code, 0) << ran.out << ran.err;
   EXPECT_EQ(client().ListTasks()->tasks_size(), 0);

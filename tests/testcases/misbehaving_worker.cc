@@ -121,7 +121,7 @@ void Detach(bool leader_ends) {
     if (header.type == Type::kAttach) {
       Attach attach;
       std::memcpy(&attach, packet.bytes.data() + sizeof(header), sizeof(attach));
-      Send(Type::kAttached, Attached{{}, attach.lane, attach.subscription, packet.fds.size()});
+      Send(Type::kAttached, Attached{{}, attach.lane, attach.subscription, attach.segment, packet.fds.size()});
     }
   }
 }

@@ -44,6 +44,7 @@ struct Gate {
   uint64_t floor = 0;                // counts until position is valid and lies in [floor, tail]
   bool living = true;                // false: its process has ended; still gates
   bool gates = true;                 // false: it only wakes its reader, who copies and finds gaps
+  bool newest = false;               // a subscription that is new here begins at the tail, not at its floor
 };
 
 // The writing end. One thread at a time publishes; gates may be changed by another thread meanwhile.

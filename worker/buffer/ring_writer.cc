@@ -286,6 +286,7 @@ uint64_t RingWriter::SetGate(const Gate& gate) {
       if (Before(added.floor, reached)) added.floor = reached;
       *old = added;
     } else {
+      if (added.newest) added.floor = tail;
       gates_.push_back(added);
     }
     granted = added.floor;
@@ -334,7 +335,7 @@ void RingWriter::MarkDown(uint64_t subscription) {
 
 bool RingWriter::AllGatesLiving() {
   MutexLock lock(gates_mutex_);
-  return std::all_of(gates_.begin(), gates_.end(), [](const Gate& gate) { return gate.living; });
+  return std::all_of(gates_.begin(), gates_.end(), [](const Gate& gate) { return gate.living || !gate.gates; });
 }
 
 }  // namespace puma

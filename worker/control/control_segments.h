@@ -51,6 +51,7 @@ struct TaskSlot {
   alignas(kLine) Word64 busy_since;        // CLOCK_MONOTONIC ns at which the running handler was entered; 0: asleep
   Word64 published;                        // by all outputs
   Word64 finished;                         // by all inputs
+  Word64 grown;                            // larger lanes that its outputs have gone on in; counted before they are offered
   alignas(kLine) Word64 command_position;  // how far its thread has read its command ring: gates the host
   char failure[kFailureBytes];
 };
@@ -196,7 +197,7 @@ class HostControl {
     uint64_t task, run, ticket;
     SlotState state;
     std::string failure;
-    uint64_t busy_since, published, finished;
+    uint64_t busy_since, published, finished, grown;
   };
   SlotView View(uint32_t slot) const;
   // RESOURCE_EXHAUSTED: the task's command ring is full.

@@ -178,6 +178,7 @@ HostControl::SlotView HostControl::View(uint32_t slot) const {
     view.busy_since = t.busy_since.load(std::memory_order_relaxed);
     view.published = t.published.load(std::memory_order_relaxed);
     view.finished = t.finished.load(std::memory_order_relaxed);
+    view.grown = t.grown.load(std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_acquire);
     if (t.state.load(std::memory_order_relaxed) == state) return view;
   }

@@ -35,18 +35,18 @@ void Fields(Io& io, InputSpec& v) {
 }
 template <class Io>
 void Fields(Io& io, LaneSpec& v) {
-  io("lane", v.lane), io("replica", v.replica), io("subscriptions", v.subscriptions);
+  io("lane", v.lane), io("replica", v.replica), io("subscriptions", v.subscriptions), io("spares", v.spares);
 }
 template <class Io>
 void Fields(Io& io, OutputSpec& v) {
   io("port", v.port), io("buffer", v.buffer), io("epoch", v.epoch), io("capacity", v.capacity), io("payload_bytes", v.payload_bytes);
-  io("on_full", v.on_full), io("lanes", v.lanes);
+  io("max_bytes", v.max_bytes), io("on_full", v.on_full), io("lanes", v.lanes);
 }
 template <class Io>
 void Fields(Io& io, StartSpec& v) {
   io("pipeline", v.pipeline), io("name", v.name), io("task", v.task), io("run", v.run), io("ticket", v.ticket), io("slot", v.slot);
   io("module", v.module), io("module_name", v.module_name), io("type", v.type), io("params", v.params), io("log_level", v.log_level);
-  io("page", v.page), io("max_deliveries", v.max_deliveries), io("alone", v.alone), io("inputs", v.inputs), io("outputs", v.outputs);
+  io("page", v.page), io("alone", v.alone), io("inputs", v.inputs), io("outputs", v.outputs);
 }
 
 class Writer {

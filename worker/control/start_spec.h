@@ -33,6 +33,7 @@ struct LaneSpec {
   uint64_t lane = 0;                    // id; also the grant's
   uint32_t replica = 0;                 // of the shared subscription
   std::vector<uint64_t> subscriptions;  // uids of the declared reliable readers: each gates from the beginning
+  std::vector<uint64_t> spares;         // ids of the larger lanes in which the output may go on: its next parts
 };
 struct OutputSpec {
   std::string port, buffer;
@@ -40,6 +41,7 @@ struct OutputSpec {
   uint64_t capacity = 64, payload_bytes = 0;
   std::string on_full;          // block, error, warn, ignore, drop_oldest, latest
   std::vector<LaneSpec> lanes;  // at least one; several: the publisher chooses the least filled living one
+  uint64_t max_bytes = 0;       // payload of the last spare
 };
 struct StartSpec {
   std::string pipeline, name;  // name: of the task, with its replica: "detector.0"
@@ -50,8 +52,7 @@ struct StartSpec {
   std::map<std::string, std::string> params;  // name to JSON text
   int log_level = 2;                          // puma::Level's number
   uint64_t page = 0;                          // segment id of the task page
-  uint64_t max_deliveries = 3;
-  bool alone = true;  // the only task of its worker: the worker ends with it
+  bool alone = true;                          // the only task of its worker: the worker ends with it
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;
 };

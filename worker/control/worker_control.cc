@@ -238,6 +238,7 @@ void WorkerControl::EnterTask(uint32_t slot, uint64_t task, uint64_t run, uint64
   t.busy_since.store(0, std::memory_order_relaxed);
   t.published.store(0, std::memory_order_relaxed);
   t.finished.store(0, std::memory_order_relaxed);
+  t.grown.store(0, std::memory_order_relaxed);
   __atomic_store_n(&t.failure_length, 0, __ATOMIC_RELAXED);
   SetState(slot, SlotState::kStarting);
 }

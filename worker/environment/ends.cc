@@ -123,7 +123,7 @@ std::optional<uint64_t> Ends::SetGate(GateOrder order) {
 void Ends::RemoveGate(uint64_t lane, uint64_t gate) {
   MutexLock lock(mutex_);
   auto at = publishers_.find(lane);
-  if (at != publishers_.end()) at->second->lane().GateDown(gate, true);
+  if (at != publishers_.end()) at->second->lane().GateDown(gate, control::GateChange::kRemoved);
 }
 
 // ---- subscriptions ---------------------------------------------------------------------------------------------------------------------

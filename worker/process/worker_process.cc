@@ -165,6 +165,7 @@ void WorkerProcess::StartRunner(Task& task) {
   options.busy_since = &words.busy_since;
   options.published = &words.published;
   options.finished = &words.finished;
+  options.grown = &words.grown;
   const auto offer = [this, slot](uint64_t id, shim::SegmentKind kind, Segment& segment) {
     UniqueFd fd = segment.TakeFd();  // closed here once the shim has it
     return link_.Send(shim::Type::kOffer, shim::Offer{id, kind, slot}, {}, fd.get());
@@ -264,13 +265,22 @@ void WorkerProcess::Attach(ShimMessage message) {
   lane.lane = attach->lane;
   lane.publisher = attach->publisher;
   lane.epoch = attach->epoch;
+  lane.part = attach->part;
   lane.page_slot = attach->page_slot;
   lane.start = attach->start;
   task->runner->Attach(std::move(lane));
 }
 
 void WorkerProcess::AttachPage(const shim::Attach& attach, Task& task, UniqueFd page) {
-  auto start = task.runner->SetGate(attach.lane, attach.subscription, std::move(page), attach.page_slot);
+  internal::PageAttachment attachment;
+  attachment.lane = attach.lane;
+  attachment.subscription = attach.subscription;
+  attachment.fd = std::move(page);
+  attachment.page_slot = attach.page_slot;
+  attachment.lossy = (attach.flags & shim::kAttachLossy) != 0;
+  attachment.newest = (attach.flags & shim::kAttachNewest) != 0;
+  auto start = task.runner->SetGate(std::move(attachment));
+  if (absl::IsNotFound(start.status())) return;  // it has ended, or went on in a larger lane: the host hears of it
   if (!start.ok()) {
     log().error("task \"{}\": the page of subscription {} can't gate lane {}: {}", task.spec.name, attach.subscription, attach.lane,
                 start.status().ToString());
@@ -280,6 +290,7 @@ void WorkerProcess::AttachPage(const shim::Attach& attach, Task& task, UniqueFd 
   attached.id = attach.to;
   attached.lane = attach.lane;
   attached.subscription = attach.subscription;
+  attached.page = attach.segment;
   attached.start = *start;
   (void)link_.Send(shim::Type::kAttached, attached);
 }
@@ -297,7 +308,7 @@ void WorkerProcess::GateDown(const ShimMessage& message) {
   const auto down = message.As<shim::GateDown>();
   if (!down.has_value()) return;
   Task* task = Find(down->slot);
-  if (task != nullptr && task->runner != nullptr) task->runner->GateDown(down->subscription, down->remove != 0);
+  if (task != nullptr && task->runner != nullptr) task->runner->GateDown(down->lane, down->subscription, down->change);
 }
 
 }  // namespace puma::process

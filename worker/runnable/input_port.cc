@@ -31,7 +31,7 @@ struct InputPort::Lane {
 };
 
 struct InputPort::Epoch {
-  uint32_t number = 0;
+  std::pair<uint32_t, uint32_t> key;  // epoch, part
   std::vector<std::unique_ptr<Lane>> lanes;
 };
 
@@ -64,9 +64,10 @@ InputPort::Publisher& InputPort::FindOrAdd(uint64_t uid) {
 
 absl::Status InputPort::Attach(LaneAttachment lane, PageSlot& slot) {
   Publisher& publisher = FindOrAdd(lane.publisher);
-  auto at = std::find_if(publisher.epochs.begin(), publisher.epochs.end(), [&](const Epoch& e) { return e.number >= lane.epoch; });
-  if (at == publisher.epochs.end() || at->number != lane.epoch) {
-    at = publisher.epochs.insert(at, Epoch{lane.epoch, {}});
+  const std::pair key(lane.epoch, lane.part);
+  auto at = std::find_if(publisher.epochs.begin(), publisher.epochs.end(), [&](const Epoch& e) { return e.key >= key; });
+  if (at == publisher.epochs.end() || at->key != key) {
+    at = publisher.epochs.insert(at, Epoch{key, {}});
     publisher.done = false;  // it has begun anew, before the input was complete
     publisher.ended = false;
   }
@@ -77,6 +78,12 @@ absl::Status InputPort::Attach(LaneAttachment lane, PageSlot& slot) {
   at->lanes.push_back(std::make_unique<Lane>());
   const uint64_t tag = slot.tag.load(std::memory_order_relaxed);
   if (tag != 0 && tag != lane.lane) slot.tag.store(0, std::memory_order_release);  // the host gives a drained lane's slot to another
+  // Where it stood is no longer kept for it (it was lossy then, or its gate was away): it goes on at what it was granted.
+  const uint64_t stood = slot.next.load(std::memory_order_relaxed);
+  if (tag == lane.lane && static_cast<int64_t>(lane.start - stood) > 0) {
+    at->lanes.back()->missed = lane.start - stood;
+    slot.tag.store(0, std::memory_order_release);
+  }
   auto reader = LaneReader::Open(std::move(lane.fd), slot, lane.start);
   if (!reader.ok()) return reader.status();
   at->lanes.back()->reader = *std::move(reader);

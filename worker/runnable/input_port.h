@@ -1,7 +1,7 @@
 #ifndef PUMA_WORKER_RUNNABLE_INPUT_PORT_H_
 #define PUMA_WORKER_RUNNABLE_INPUT_PORT_H_
-// An input of a runnable: its publishers, each a chain of epochs, each epoch a lane or several. It says which message is next and when
-// the input is complete; it calls nobody. Only the runnable's thread uses it.
+// An input of a runnable: its publishers, each a chain of epochs and their parts, each a lane or several. It says which message is next and
+// when the input is complete; it calls nobody. Only the runnable's thread uses it.
 #include <puma/runnable.h>
 
 #include <cstdint>
@@ -33,6 +33,7 @@ struct LaneAttachment {
   UniqueFd fd;
   uint64_t lane = 0, publisher = 0;
   uint32_t epoch = 0;
+  uint32_t part = 0;  // of the epoch
   uint32_t page_slot = 0;
   uint64_t start = 0;
 };

@@ -30,10 +30,11 @@ int64_t CoarseNanos() {
 
 OutputCore::OutputCore(std::string port, TypeInfo type, RunContext* context) : port_(std::move(port)), type_(type), context_(context) {}
 
-void OutputCore::Connect(std::string buffer, FullPolicy policy, std::vector<std::unique_ptr<OutputLane>> lanes) {
+void OutputCore::Connect(std::string buffer, FullPolicy policy, std::vector<std::unique_ptr<OutputLane>> lanes, Growth growth) {
   buffer_ = std::move(buffer);
   policy_ = policy;
   lanes_ = std::move(lanes);
+  growth_ = std::move(growth);
   connected_ = true;
 }
 
@@ -81,9 +82,72 @@ void OutputCore::Close() {
   Abandon();
 }
 
+absl::StatusOr<uint64_t> OutputCore::SetGate(PageAttachment page) {
+  MutexLock lock(lanes_mutex_);
+  OutputLane* lane = FindLane(page.lane);
+  if (lane == nullptr) return absl::NotFoundError(fmt::format("output \"{}\" has no lane {}", port_, page.lane));
+  auto start = lane->SetGate(std::move(page));
+  GatesChanged();
+  return start;
+}
+
+void OutputCore::GateDown(uint64_t id, uint64_t subscription, control::GateChange change) {
+  MutexLock lock(lanes_mutex_);
+  OutputLane* lane = FindLane(id);
+  if (lane == nullptr) return;
+  lane->GateDown(subscription, change);
+  GatesChanged();
+}
+
+bool OutputCore::HasLane(uint64_t lane) {
+  MutexLock lock(lanes_mutex_);
+  return FindLane(lane) != nullptr;
+}
+
 void OutputCore::GatesChanged() {
   gates_version_.fetch_add(1, std::memory_order_release);
   context_->kick.Kick();
+}
+
+absl::Status OutputCore::TooLarge(size_t bytes) const {
+  const bool grows = type_.fixed_size == 0 && !growth_.spares.empty() && !growth_.spares[0].empty();
+  const uint64_t most = grows ? growth_.max_bytes / 2 : lanes_[0]->writer().constants().max_message;
+  return absl::InvalidArgumentError(fmt::format("{}: a message of {} bytes; buffer \"{}\" takes {} at most (half of its {})", Place(),
+                                                bytes, buffer_, most, grows ? "max_bytes" : "capacity_bytes"));
+}
+
+// The message is too large for the present lanes: all of them are followed by larger ones, in which it goes on at once. What the old ones
+// hold stays there without gates, since nobody writes there any more: their segments live as long as somebody reads them.
+absl::Status OutputCore::Grow(size_t bytes) {
+  if (type_.fixed_size != 0 || bytes > growth_.max_bytes / 2 || growth_.spares.empty() || part_ >= growth_.spares[0].size()) {
+    return TooLarge(bytes);
+  }
+  const uint64_t have = lanes_[0]->writer().constants().payload_bytes;
+  const uint64_t need = 2 * ((bytes + kAlignment) / kAlignment * kAlignment);
+  const bool last = part_ + 1 == growth_.spares[0].size();
+  const uint64_t size = last ? growth_.max_bytes : std::min(growth_.max_bytes, std::max(2 * have, need));
+  std::vector<std::unique_ptr<OutputLane>> larger;
+  {
+    MutexLock lock(lanes_mutex_);  // gates that change meanwhile change in the larger lanes
+    for (size_t i = 0; i < lanes_.size(); ++i) {
+      auto made = lanes_[i]->Larger(growth_.spares[i][part_], size, type_);
+      if (!made.ok()) return made.status();
+      larger.push_back(*std::move(made));
+    }
+    current_ = nullptr;
+    lanes_.swap(larger);
+    ++part_;
+  }
+  for (auto& lane : lanes_) {
+    context_->grown->fetch_add(1, std::memory_order_release);
+    if (!context_->offer_lane) continue;
+    if (absl::Status offered = context_->offer_lane(lane->id(), lane->segment()); !offered.ok()) return offered;
+  }
+  if (context_->logger != nullptr) {
+    context_->logger->info("output \"{}\": a message of {} bytes: buffer \"{}\" goes on in a lane of {} bytes", port_, bytes, buffer_,
+                           size);
+  }
+  return absl::OkStatus();
 }
 
 // The least filled living lane with room; with none living, the least filled of all. Null: no room.
@@ -182,9 +246,8 @@ absl::StatusOr<MutableBytes> OutputCore::Reserve(size_t bytes, Timeout timeout, 
     return absl::InvalidArgumentError(fmt::format("{}: drop_oldest and latest are chosen for the whole buffer", Place()));
   reserved_ = false;
   if (lanes_.empty()) return TakeScratch(bytes);
-  if (const uint64_t most = lanes_[0]->writer().constants().max_message; bytes > most) {
-    return absl::InvalidArgumentError(fmt::format("{}: a message of {} bytes; buffer \"{}\" takes {} at most (half of its capacity_bytes)",
-                                                  Place(), bytes, buffer_, most));
+  if (bytes > lanes_[0]->writer().constants().max_message) {
+    if (absl::Status grown = Grow(bytes); !grown.ok()) return grown;
   }
   OutputLane* lane = Choose(bytes);
   if (lane != nullptr) {

@@ -8,7 +8,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +16,7 @@
 #include "worker/buffer/ring.h"
 #include "worker/buffer/segment.h"
 #include "worker/buffer/task_page.h"
+#include "worker/control/gate_change.h"
 #include "worker/platform/mutex.h"
 #include "worker/runnable/run_context.h"
 
@@ -30,16 +30,32 @@ struct LaneOptions {
   uint32_t epoch = 1;
   uint64_t capacity = 64;
   uint64_t payload_bytes = 0;  // 0: 16 MiB
+  uint64_t base = 0;           // number of the first message
   bool lossy = false;
   std::vector<uint64_t> subscriptions;  // gate from the beginning
+};
+
+// Where an output goes on when a message is too large: a larger lane for each of its lanes, together.
+struct Growth {
+  uint64_t max_bytes = 0;                     // payload of the last part
+  std::vector<std::vector<uint64_t>> spares;  // for each lane: the ids of its next parts; all lists have one length
+};
+
+// A reader's page that is to gate a lane.
+struct PageAttachment {
+  uint64_t lane = 0, subscription = 0;
+  UniqueFd fd;
+  uint32_t page_slot = 0;
+  bool lossy = false;   // it only says whom to wake
+  bool newest = false;  // a subscription that is new here begins with what comes from now on
 };
 
 // One lane: its segment, its writer, and the pages of those who read it. The publisher's thread writes; the control thread changes gates.
 class OutputLane {
  public:
   static absl::StatusOr<std::unique_ptr<OutputLane>> Create(const LaneOptions& options, const TypeInfo& type);
-  // `page`'s slot is the position of `subscription` from now on. Returns the first message that it will get.
-  absl::StatusOr<uint64_t> SetGate(uint64_t subscription, UniqueFd page, uint32_t page_slot) PUMA_EXCLUDES(mutex_);
+  // `page`'s slot is the position of the subscription from now on. Returns the first message that it will get.
+  absl::StatusOr<uint64_t> SetGate(PageAttachment page) PUMA_EXCLUDES(mutex_);
   // The same for a reader that sleeps on another page's word and says there how far it has seen.
   struct ReaderPages {
     UniqueFd position, sleep;  // position: none, `floor` gates
@@ -49,22 +65,27 @@ class OutputLane {
     bool gates = true;
   };
   absl::StatusOr<uint64_t> SetGate(uint64_t subscription, ReaderPages pages) PUMA_EXCLUDES(mutex_);
-  void GateDown(uint64_t subscription, bool remove) PUMA_EXCLUDES(mutex_);
+  void GateDown(uint64_t subscription, control::GateChange change) PUMA_EXCLUDES(mutex_);
+  // A larger lane that goes on where this one ends; who gates here gates there from its beginning.
+  absl::StatusOr<std::unique_ptr<OutputLane>> Larger(uint64_t lane, uint64_t payload_bytes, const TypeInfo& type) PUMA_EXCLUDES(mutex_);
   RingWriter& writer() { return *writer_; }
   Segment& segment() { return segment_; }
   uint64_t id() const { return writer_->constants().lane_id; }
   bool living() const { return living_.load(std::memory_order_acquire); }  // no reader is known to be down
 
  private:
-  OutputLane(Segment segment, std::unique_ptr<RingWriter> writer, uint64_t base);
+  OutputLane(Segment segment, std::unique_ptr<RingWriter> writer, LaneOptions options);
+  void Follow(const std::map<uint64_t, bool>& gates, bool out) PUMA_EXCLUDES(mutex_);  // takes over how the smaller one's readers are
+  void Judge() PUMA_REQUIRES(mutex_);                                                  // living?
   Segment segment_;
   std::unique_ptr<RingWriter> writer_;
-  const uint64_t base_;
+  const LaneOptions options_;
   std::atomic<bool> living_{true};
   Mutex mutex_;
   std::map<uint64_t, TaskPageView> pages_ PUMA_GUARDED_BY(mutex_);
   std::map<uint64_t, TaskPageView> sleep_pages_ PUMA_GUARDED_BY(mutex_);
-  std::set<uint64_t> out_ PUMA_GUARDED_BY(mutex_);  // subscriptions that ended for good: nobody reads here on their behalf
+  std::map<uint64_t, bool> gates_ PUMA_GUARDED_BY(mutex_);  // reliable subscriptions; false: its process has ended
+  bool out_ PUMA_GUARDED_BY(mutex_) = false;                // the replica that it leads to has ended for good
 };
 
 // Inert, until Open; after Close each use is FAILED_PRECONDITION. One publishing thread at a time.
@@ -75,9 +96,8 @@ class OutputCore {
   const TypeInfo& type() const { return type_; }
 
   // Wiring, by the runner, before Open.
-  void Connect(std::string buffer, FullPolicy policy, std::vector<std::unique_ptr<OutputLane>> lanes);
+  void Connect(std::string buffer, FullPolicy policy, std::vector<std::unique_ptr<OutputLane>> lanes, Growth growth = {});
   bool connected() const { return connected_; }
-  OutputLane* FindLane(uint64_t lane);  // null: not ours
   std::vector<std::unique_ptr<OutputLane>>& lanes() { return lanes_; }
   void Open() { open_.store(true, std::memory_order_release); }
   void Close();  // leaves without completing
@@ -91,6 +111,11 @@ class OutputCore {
   void Cancel();  // a publisher that waits for room, now or later, gets CANCELLED; any thread
   // Some gate has changed: a publisher that waits looks again.
   void GatesChanged();
+  // By another thread, at any time; what waits for room looks again. NOT_FOUND: the lane is not ours, or the output has gone on in a larger
+  // one (whose messages stay without gates).
+  absl::StatusOr<uint64_t> SetGate(PageAttachment page) PUMA_EXCLUDES(lanes_mutex_);
+  void GateDown(uint64_t lane, uint64_t subscription, control::GateChange change) PUMA_EXCLUDES(lanes_mutex_);
+  bool HasLane(uint64_t lane) PUMA_EXCLUDES(lanes_mutex_);
 
   // Publishing.
   absl::StatusOr<MutableBytes> Reserve(size_t bytes, Timeout timeout, OnFull on_full);
@@ -101,6 +126,9 @@ class OutputCore {
   bool completed() const { return completed_.load(std::memory_order_acquire); }
 
  private:
+  OutputLane* FindLane(uint64_t lane) PUMA_REQUIRES(lanes_mutex_);
+  absl::Status Grow(size_t bytes) PUMA_EXCLUDES(lanes_mutex_);
+  absl::Status TooLarge(size_t bytes) const;
   OutputLane* Choose(size_t bytes);
   absl::StatusOr<OutputLane*> WaitForLane(size_t bytes, absl::Duration at_most);
   absl::StatusOr<MutableBytes> Full(size_t bytes, OnFull on_full, absl::Duration waited);
@@ -115,7 +143,10 @@ class OutputCore {
   std::string buffer_;
   FullPolicy policy_ = FullPolicy::kBlock;
   bool connected_ = false;
-  std::vector<std::unique_ptr<OutputLane>> lanes_;
+  Mutex lanes_mutex_;                               // held while lanes_ changes, and by other threads that look
+  std::vector<std::unique_ptr<OutputLane>> lanes_;  // only the publishing thread changes it
+  Growth growth_;
+  size_t part_ = 0;
   std::atomic<bool> open_{false}, completed_{false};
   std::atomic<uint32_t> gates_version_{0};
   OutputLane* current_ = nullptr;  // where the reserved message goes; null: nowhere

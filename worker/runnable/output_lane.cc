@@ -17,6 +17,7 @@ RingOptions RingOptionsOf(const LaneOptions& options, const TypeInfo& type) {
   ring.lane_id = options.lane;
   ring.epoch = options.epoch;
   ring.capacity = options.capacity;
+  ring.base = options.base;
   ring.lossy = options.lossy;
   ring.annotated = true;
   if (type.fixed_size != 0) {
@@ -43,8 +44,10 @@ absl::StatusOr<FullPolicy> FullPolicyOf(std::string_view on_full) {
   return absl::InvalidArgumentError(fmt::format("on_full \"{}\": it is block, error, warn, ignore, drop_oldest or latest", on_full));
 }
 
-OutputLane::OutputLane(Segment segment, std::unique_ptr<RingWriter> writer, uint64_t base)
-    : segment_(std::move(segment)), writer_(std::move(writer)), base_(base) {}
+OutputLane::OutputLane(Segment segment, std::unique_ptr<RingWriter> writer, LaneOptions options)
+    : segment_(std::move(segment)), writer_(std::move(writer)), options_(std::move(options)) {
+  for (uint64_t subscription : options_.subscriptions) gates_[subscription] = true;
+}
 
 absl::StatusOr<std::unique_ptr<OutputLane>> OutputLane::Create(const LaneOptions& options, const TypeInfo& type) {
   const RingOptions ring = RingOptionsOf(options, type);
@@ -60,24 +63,57 @@ absl::StatusOr<std::unique_ptr<OutputLane>> OutputLane::Create(const LaneOptions
     gate.floor = ring.base;
     (*writer)->SetGate(gate);
   }
-  return std::unique_ptr<OutputLane>(new OutputLane(*std::move(segment), *std::move(writer), ring.base));
+  return std::unique_ptr<OutputLane>(new OutputLane(*std::move(segment), *std::move(writer), options));
 }
 
-absl::StatusOr<uint64_t> OutputLane::SetGate(uint64_t subscription, UniqueFd page, uint32_t page_slot) {
-  auto view = TaskPageView::Open(std::move(page));
+absl::StatusOr<std::unique_ptr<OutputLane>> OutputLane::Larger(uint64_t lane, uint64_t payload_bytes, const TypeInfo& type) {
+  MutexLock lock(mutex_);
+  LaneOptions options = options_;
+  options.lane = lane;
+  options.payload_bytes = payload_bytes;
+  options.base = writer_->tail();
+  options.subscriptions.clear();
+  for (const auto& [subscription, living] : gates_) options.subscriptions.push_back(subscription);
+  auto larger = Create(options, type);
+  if (!larger.ok()) return larger;
+  (*larger)->Follow(gates_, out_);
+  return larger;
+}
+
+void OutputLane::Follow(const std::map<uint64_t, bool>& gates, bool out) {
+  MutexLock lock(mutex_);
+  for (const auto& [subscription, living] : gates) {
+    if (!living) writer_->MarkDown(subscription);
+  }
+  gates_ = gates;
+  out_ = out;
+  Judge();
+}
+
+void OutputLane::Judge() { living_.store(writer_->AllGatesLiving() && !out_, std::memory_order_release); }
+
+absl::StatusOr<uint64_t> OutputLane::SetGate(PageAttachment page) {
+  auto view = TaskPageView::Open(std::move(page.fd));
   if (!view.ok()) return view.status();
-  if (page_slot >= view->constants().slots) return absl::InvalidArgumentError("a page's slot that it doesn't have");
+  if (page.page_slot >= view->constants().slots) return absl::InvalidArgumentError("a page's slot that it doesn't have");
   Gate gate;
-  gate.subscription = subscription;
-  gate.position = &view->slot(page_slot).position;
-  gate.tag = &view->slot(page_slot).tag;
+  gate.subscription = page.subscription;
+  gate.position = &view->slot(page.page_slot).position;
+  gate.tag = &view->slot(page.page_slot).tag;
   gate.sleep = &view->header().sleep;
-  gate.floor = base_;  // raised to what the gate before it had reached, or to what is still there
+  gate.gates = !page.lossy;
+  gate.newest = page.newest;
+  gate.floor = options_.base;  // raised to what the gate before it had reached, or to what is still there
   MutexLock lock(mutex_);
   const uint64_t start = writer_->SetGate(gate);  // the old page's words are no longer looked at
-  pages_.insert_or_assign(subscription, *std::move(view));
-  out_.erase(subscription);
-  living_.store(writer_->AllGatesLiving() && out_.empty(), std::memory_order_release);
+  pages_.insert_or_assign(page.subscription, *std::move(view));
+  if (page.lossy) {
+    gates_.erase(page.subscription);
+  } else {
+    gates_[page.subscription] = true;
+    out_ = false;
+  }
+  Judge();
   return start;
 }
 
@@ -108,17 +144,19 @@ absl::StatusOr<uint64_t> OutputLane::SetGate(uint64_t subscription, ReaderPages 
   return start;
 }
 
-void OutputLane::GateDown(uint64_t subscription, bool remove) {
+void OutputLane::GateDown(uint64_t subscription, control::GateChange change) {
   MutexLock lock(mutex_);
-  if (remove) {
+  if (change == control::GateChange::kDown) {
+    writer_->MarkDown(subscription);
+    if (auto gate = gates_.find(subscription); gate != gates_.end()) gate->second = false;
+  } else {
     writer_->RemoveGate(subscription);
-    out_.insert(subscription);
     pages_.erase(subscription);
     sleep_pages_.erase(subscription);
-  } else {
-    writer_->MarkDown(subscription);
+    gates_.erase(subscription);
+    out_ = out_ || change == control::GateChange::kLaneIsOut;
   }
-  living_.store(writer_->AllGatesLiving() && out_.empty(), std::memory_order_release);
+  Judge();
 }
 
 }  // namespace puma::internal

@@ -13,6 +13,9 @@
 #include "absl/status/statusor.h"
 #include "worker/buffer/waiter.h"
 
+namespace puma {
+class Segment;
+}
 namespace puma::internal {
 
 // A command as it came, and where commands come from. Only the runnable's thread polls.
@@ -39,6 +42,7 @@ struct Vitals {
   Word64 busy_since{0};  // CLOCK_MONOTONIC_COARSE ns at which the running handler was entered; 0: asleep
   Word64 published{0};
   Word64 finished{0};
+  Word64 grown{0};
 };
 
 struct RunContext {
@@ -57,6 +61,8 @@ struct RunContext {
   Word64* busy_since = &own.busy_since;
   Word64* published = &own.published;
   Word64* finished = &own.finished;
+  Word64* grown = &own.grown;
+  std::function<absl::Status(uint64_t id, Segment& lane)> offer_lane;  // any thread; null: there is nobody to offer to
 
   bool StopAsked() const {
     if (stop.load(std::memory_order_acquire)) return true;

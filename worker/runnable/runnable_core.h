@@ -33,7 +33,6 @@ struct CoreOptions {
   Scope scope = Scope::kChild;
   std::map<std::string, std::string> params;  // name to JSON text
   std::vector<std::string> inputs, outputs;   // names of the ports that will be connected
-  uint64_t max_deliveries = 3;                // 0: no limit
   const Word32* log_level = nullptr;          // null: the process's
   uint32_t slot = 0;                          // names the thread's task in logs and crashes
 };

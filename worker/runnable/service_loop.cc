@@ -74,14 +74,6 @@ absl::Status RunnableCore::TickIfDue() {
 
 absl::Status RunnableCore::Handle(InputPort& input, const Received& received) {
   const Message& m = received.message;
-  if (options_.max_deliveries != 0 && m.delivery > options_.max_deliveries) {
-    logger_.error(
-        "dead letter: input \"{}\", lane {} (publisher {}, epoch {}), message {}: handed out {} times, and each time the run ended in "
-        "its handler; it is skipped",
-        input.name(), m.lane, m.publisher, m.epoch, m.sequence, m.delivery - 1);
-    input.Finish();
-    return absl::OkStatus();
-  }
   context_.cause_lane = m.lane;
   context_.cause_number = m.sequence;
   context_.cause_epoch = m.epoch;

@@ -60,26 +60,19 @@ void TaskRunner::EndPublisher(std::string port, uint64_t publisher, absl::Status
   pending_.push_back([port, publisher, error](RunnableCore& core) { core.EndPublisher(port, publisher, error); });
 }
 
-absl::StatusOr<uint64_t> TaskRunner::SetGate(uint64_t lane, uint64_t subscription, UniqueFd page, uint32_t page_slot) {
+absl::StatusOr<uint64_t> TaskRunner::SetGate(internal::PageAttachment page) {
   MutexLock lock(mutex_);
   if (core_ == nullptr) return absl::NotFoundError(fmt::format("task \"{}\" is not running", spec_.name));
   for (auto& output : core_->outputs()) {
-    internal::OutputLane* found = output->FindLane(lane);
-    if (found == nullptr) continue;
-    auto start = found->SetGate(subscription, std::move(page), page_slot);
-    output->GatesChanged();
-    return start;
+    if (output->HasLane(page.lane)) return output->SetGate(std::move(page));
   }
-  return absl::NotFoundError(fmt::format("task \"{}\" has no lane {}", spec_.name, lane));
+  return absl::NotFoundError(fmt::format("task \"{}\" has no lane {}", spec_.name, page.lane));
 }
 
-void TaskRunner::GateDown(uint64_t subscription, bool remove) {
+void TaskRunner::GateDown(uint64_t lane, uint64_t subscription, control::GateChange change) {
   MutexLock lock(mutex_);
   if (core_ == nullptr) return;
-  for (auto& output : core_->outputs()) {
-    for (auto& lane : output->lanes()) lane->GateDown(subscription, remove);
-    output->GatesChanged();
-  }
+  for (auto& output : core_->outputs()) output->GateDown(lane, subscription, change);
 }
 
 // From now on other threads reach the core; null: no longer.
@@ -145,7 +138,6 @@ absl::StatusOr<std::unique_ptr<RunnableCore>> TaskRunner::Construct() {
   options.params = spec_.params;
   for (const control::InputSpec& input : spec_.inputs) options.inputs.push_back(input.port);
   for (const control::OutputSpec& output : spec_.outputs) options.outputs.push_back(output.port);
-  options.max_deliveries = spec_.max_deliveries;
   options.log_level = options_.log_level;
   options.slot = spec_.slot;
   auto core = RunnableCore::Construct(*factory, std::move(options));
@@ -154,6 +146,7 @@ absl::StatusOr<std::unique_ptr<RunnableCore>> TaskRunner::Construct() {
     context.busy_since = options_.busy_since;
     context.published = options_.published;
     context.finished = options_.finished;
+    context.grown = options_.grown;
   }
   return core;
 }
@@ -172,6 +165,7 @@ absl::StatusOr<TaskPage> TaskRunner::MakePage() const {
 }
 
 absl::Status TaskRunner::ConnectPorts(RunnableCore& core) {
+  core.context().offer_lane = hooks_.offer_lane;
   for (const control::InputSpec& input : spec_.inputs) {
     core.FindInput(input.port)
         ->Connect({input.buffer, input.lossy, input.latest, input.publishers, std::max<uint32_t>(input.lanes_each, 1)});
@@ -181,6 +175,7 @@ absl::Status TaskRunner::ConnectPorts(RunnableCore& core) {
     if (!policy.ok()) return policy.status();
     internal::OutputCore* port = core.FindOutput(output.port);
     std::vector<std::unique_ptr<internal::OutputLane>> lanes;
+    internal::Growth growth{output.max_bytes, {}};
     for (const control::LaneSpec& lane : output.lanes) {
       internal::LaneOptions options;
       options.lane = lane.lane;
@@ -189,6 +184,7 @@ absl::Status TaskRunner::ConnectPorts(RunnableCore& core) {
       options.payload_bytes = output.payload_bytes;
       options.lossy = *policy == internal::FullPolicy::kOverwrite;
       options.subscriptions = lane.subscriptions;
+      growth.spares.push_back(lane.spares);
       auto made = internal::OutputLane::Create(options, port->type());
       if (!made.ok()) {
         return absl::Status(made.status().code(),
@@ -196,7 +192,7 @@ absl::Status TaskRunner::ConnectPorts(RunnableCore& core) {
       }
       lanes.push_back(*std::move(made));
     }
-    port->Connect(output.buffer, *policy, std::move(lanes));
+    port->Connect(output.buffer, *policy, std::move(lanes), std::move(growth));
   }
   return absl::OkStatus();
 }

@@ -30,9 +30,10 @@ struct RunnerHooks {
 struct RunnerOptions {
   internal::CommandSource* commands = nullptr;  // null: none
   const Word32* log_level = nullptr;
-  Word64* busy_since = nullptr;  // all three or none
+  Word64* busy_since = nullptr;  // all four or none
   Word64* published = nullptr;
   Word64* finished = nullptr;
+  Word64* grown = nullptr;
 };
 
 // Thread-safe.
@@ -49,8 +50,8 @@ class TaskRunner {
   void Attach(internal::LaneAttachment lane);
   void EndPublisher(std::string port, uint64_t publisher, absl::Status error);
   // A page that gates `lane` from now on; returns the first message that it gets. NOT_FOUND: no such lane here.
-  absl::StatusOr<uint64_t> SetGate(uint64_t lane, uint64_t subscription, UniqueFd page, uint32_t page_slot);
-  void GateDown(uint64_t subscription, bool remove);
+  absl::StatusOr<uint64_t> SetGate(internal::PageAttachment page);
+  void GateDown(uint64_t lane, uint64_t subscription, control::GateChange change);
 
   const control::StartSpec& spec() const { return spec_; }
 

@@ -9,6 +9,8 @@
 //   forwarded to the host)
 #include <cstdint>
 
+#include "worker/control/gate_change.h"
+
 namespace puma::shim {
 
 inline constexpr uint32_t kMagic = 0x616d7550;  // "Puma"
@@ -142,8 +144,12 @@ struct Attach {
   uint64_t publisher;     // kLane: uid of the publishing task
   uint32_t epoch;         // kLane: its publisher's earlier lanes have ended and are left once drained
   SegmentKind kind;
-  char port[64];  // of the receiving task
+  uint32_t flags;  // kAttach...
+  uint32_t part;   // kLane: of its epoch: those before it are left once drained
+  char port[64];   // of the receiving task
 };
+// kPage: the subscription is lossy: its page only says whom to wake. Or: if it joins, it begins with what is published from now on.
+inline constexpr uint32_t kAttachLossy = 1, kAttachNewest = 2;
 // A publisher will publish no more: it FAILED for good (error not empty), or was completed or disabled. Followed by length bytes of error.
 struct EndLane {
   RunId to;
@@ -152,19 +158,21 @@ struct EndLane {
   uint32_t length;
   char port[64];
 };
-// The process behind a subscription has ended; its gate stays, and the publisher prefers other replicas. remove: its task has ended for
-// good; its gate goes.
+// A subscription's gate in a lane of the receiver is to change.
+using control::GateChange;
 struct GateDown {
   RunId to;
   uint64_t subscription;
+  uint64_t lane;
   uint32_t slot;
-  uint32_t remove;
+  GateChange change;
 };
 // A publisher has taken a page as a gate: the subscription's promised messages begin at `start`. Only the publisher's process can say so.
 struct Attached {
   RunId id;
   uint64_t lane;
   uint64_t subscription;
+  uint64_t page;  // the segment that was attached
   uint64_t start;
 };
 

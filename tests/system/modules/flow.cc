@@ -34,30 +34,84 @@ class Counter : public puma::Runnable {
   puma::Output<int64_t> numbers_;
 };
 
+// Publishes when it is told to.
+class Teller : public puma::Runnable {
+ public:
+  explicit Teller(puma::Setup& setup) : numbers_(setup.Output<int64_t>("numbers")) {
+    setup.Command("tell", &Teller::Tell, {"first", "count"}, "publishes so many numbers");
+    setup.Command("complete", &Teller::Complete);
+  }
+
+ private:
+  absl::Status Tell(int first, int count) {
+    for (int n = first; n < first + count; ++n) PUMA_RETURN_IF_ERROR(numbers_.PublishValue(n));
+    return absl::OkStatus();
+  }
+  absl::Status Complete() { return numbers_.PublishComplete(); }
+  puma::Output<int64_t> numbers_;
+};
+
 class Relay : public puma::Runnable {
  public:
   explicit Relay(puma::Setup& setup)
       : work_(setup.Param("work", absl::ZeroDuration(), "spent on each number")),
         poison_(setup.Param("poison", -1, "this number kills the process, each time")),
+        refuse_(setup.Param("refuse", -1, "this number is an error, each time")),
         out_(setup.Output<int64_t>("out")) {
     setup.Input("in", &Relay::OnNumber);
   }
 
  private:
   absl::Status OnNumber(const int64_t& number) {
-    if (number == poison_) abort();
     if (work_ > absl::ZeroDuration()) std::this_thread::sleep_for(absl::ToChronoNanoseconds(work_));
+    if (number == poison_) abort();
+    if (number == refuse_) return puma::InvalidArgument("it is refused");
     return out_.PublishValue(number);
   }
   absl::Duration work_;
-  int64_t poison_;
+  int64_t poison_, refuse_;
   puma::Output<int64_t> out_;
+};
+
+// Publishes texts of any size when it is told to: a number, and padding.
+class Talker : public puma::Runnable {
+ public:
+  explicit Talker(puma::Setup& setup) : texts_(setup.Output<std::string>("texts")) {
+    setup.Command("say", &Talker::Say, {"number", "bytes"});
+    setup.Command("complete", &Talker::Complete);
+  }
+
+ private:
+  absl::Status Say(int number, int bytes) {
+    std::string text = std::to_string(number) + " ";
+    text.resize(std::max(text.size(), static_cast<size_t>(bytes)), 'x');
+    return texts_.PublishValue(text);
+  }
+  absl::Status Complete() { return texts_.PublishComplete(); }
+  puma::Output<std::string> texts_;
+};
+
+// A line for each text: its number and its size.
+class Listener : public puma::Runnable {
+ public:
+  explicit Listener(puma::Setup& setup) : file_(setup.Param("path", "/dev/null", "a file that gets the lines"), std::ios::app) {
+    setup.Input("in", &Listener::OnText);
+  }
+
+ private:
+  absl::Status OnText(const std::string& text) {
+    file_ << text.substr(0, text.find(' ')) + " " + std::to_string(text.size()) + "\n" << std::flush;
+    return absl::OkStatus();
+  }
+  std::ofstream file_;
 };
 
 // Keeps what came, over its own death too: one line per message in a file.
 class Collector : public puma::Runnable {
  public:
-  explicit Collector(puma::Setup& setup) : path_(setup.Param("path", "", "a file that gets a line for each number; empty: none")) {
+  explicit Collector(puma::Setup& setup)
+      : path_(setup.Param("path", "", "a file that gets a line for each number, and PATH.missed one for what was missed; empty: none")),
+        work_(setup.Param("work", absl::ZeroDuration(), "spent on each number")) {
     setup.Input("in", &Collector::OnNumber);
     setup.Command("distinct", &Collector::Distinct, "how many different numbers have come");
     setup.Command("again", &Collector::Again, "how many messages have come that were there already");
@@ -76,6 +130,8 @@ class Collector : public puma::Runnable {
     return file_ ? absl::OkStatus() : puma::InvalidArgument("path " + path_ + " can't be written");
   }
   absl::Status OnNumber(const int64_t& number, const puma::Message& message) {
+    if (work_ > absl::ZeroDuration()) std::this_thread::sleep_for(absl::ToChronoNanoseconds(work_));
+    if (message.missed > 0 && !path_.empty()) std::ofstream(path_ + ".missed", std::ios::app) << message.missed << '\n';
     seen_.insert(number);
     ++total_;
     if (message.delivery > 1) log().info("number {} came for the {}. time", number, message.delivery);
@@ -83,6 +139,7 @@ class Collector : public puma::Runnable {
     return absl::OkStatus();
   }
   std::string path_;
+  absl::Duration work_;
   std::ofstream file_;
   std::set<int64_t> seen_;
   int64_t total_ = 0;
@@ -142,6 +199,9 @@ class Servant : public puma::Runnable {
 
 PUMA_MODULE(flow) {
   module.Add<Counter>("Counter");
+  module.Add<Teller>("Teller");
+  module.Add<Talker>("Talker");
+  module.Add<Listener>("Listener");
   module.Add<Relay>("Relay");
   module.Add<Collector>("Collector");
   module.Add<Servant>("Servant");
