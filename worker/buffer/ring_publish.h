@@ -1,8 +1,7 @@
 #ifndef PUMA_WORKER_BUFFER_RING_PUBLISH_H_
 #define PUMA_WORKER_BUFFER_RING_PUBLISH_H_
-// RingWriter's path of one message, included by ring.h. Inline, and sparing with stores: while a line comes from the reader's core, what
-// was stored since waits in the core's store buffer (some 60 places), and a message that takes ten of them instead of thirty lets three
-// times as many follow before the core stops.
+// RingWriter's path of one message, included by ring.h. Inline, and sparing with stores, private ones too: what they cost while a line
+// comes from the reader's core stands in README.md, "Speed".
 #include <algorithm>
 
 #include "worker/buffer/ring.h"
