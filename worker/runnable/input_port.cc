@@ -77,7 +77,10 @@ absl::Status InputPort::Attach(LaneAttachment lane, PageSlot& slot) {
   }
   at->lanes.push_back(std::make_unique<Lane>());
   const uint64_t tag = slot.tag.load(std::memory_order_relaxed);
-  if (tag != 0 && tag != lane.lane) slot.tag.store(0, std::memory_order_release);  // the host gives a drained lane's slot to another
+  if (tag != 0 && tag != lane.lane) {  // the host gives a drained lane's slot to another
+    StorePositions();                  // now: later, the drained lane's reader would store its position as the other one's
+    slot.tag.store(0, std::memory_order_release);
+  }
   // Where it stood is no longer kept for it (it was lossy then, or its gate was away): it goes on at what it was granted.
   const uint64_t stood = slot.next.load(std::memory_order_relaxed);
   if (tag == lane.lane && static_cast<int64_t>(lane.start - stood) > 0) {
