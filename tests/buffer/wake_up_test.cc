@@ -2,12 +2,17 @@
 // silent after each message, and stop between any two steps of the protocol while the other end does all it can do. A sleep that only the 2
 // s belt ended although there was work counts as lost, whatever came of it.
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <random>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -87,10 +92,23 @@ struct Pair {
 class WakeUp : public ::testing::TestWithParam<WakeMode> {
  protected:
   static void SetUpTestSuite() { RegisterMembarrier(); }
-  void SetUp() override { lost_ = BeltWakeups(); }
+  // A lost wake-up ends the test at once: thousands would take the belt's 2 s each.
+  void SetUp() override {
+    watch_ = std::jthread([lost = BeltWakeups()](const std::stop_token& over) {
+      while (!over.stop_requested()) {
+        if (BeltWakeups() != lost) Lost();
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
+      if (BeltWakeups() != lost) Lost();
+    });
+  }
   void TearDown() override {
     at_stop_point = nullptr;
-    EXPECT_EQ(BeltWakeups(), lost_) << "a wake-up was lost";
+    watch_ = {};
+  }
+  [[noreturn]] static void Lost() {
+    fputs("a wake-up was lost\n", stderr);
+    ::_exit(1);
   }
   static RingOptions Options(uint64_t capacity = 4, uint64_t base = ~uint64_t{0} - 9) {
     RingOptions options{.layout = RingLayout::kFixedStride, .base = base, .capacity = capacity, .stride = 8};
@@ -99,7 +117,7 @@ class WakeUp : public ::testing::TestWithParam<WakeMode> {
   }
 
  private:
-  uint64_t lost_ = 0;
+  std::jthread watch_;
 };
 INSTANTIATE_TEST_SUITE_P(Modes, WakeUp, ::testing::Values(WakeMode::kFenced, WakeMode::kAsymmetric),
                          [](const auto& info) { return info.param == WakeMode::kFenced ? "Fenced" : "Asymmetric"; });
@@ -294,6 +312,37 @@ TEST_P(WakeUp, APublisherThatStopsAtAnyStepStillWakes) {
       until_reader_sleeps(i);
     }
   }
+}
+
+// The publisher looks at the sleepers so late that the reader has read the message and is about to sleep for the next one. A wake now would
+// reach nobody, and use up the generation that the next message needs.
+TEST_P(WakeUp, AMessageThatWasReadAlreadyWakesNobodyForTheNext) {
+  Pair pair(Options());
+  std::atomic<int> step{0};
+  std::atomic<int64_t> thread{0};
+  const auto until = [&](int reached) {
+    while (step < reached) std::this_thread::yield();
+  };
+  std::jthread reader([&] {
+    thread = ThreadId();
+    until(1);
+    EXPECT_EQ(pair.Drain(), 1u);
+    Once("look | wait", [&] {
+      step = 2;
+      until(3);
+    });
+    pair.Sleep(pair.kick.value());
+    EXPECT_EQ(pair.Drain(), 1u);
+    step = 4;
+  });
+  Once("tail | look at sleepers", [&] {
+    step = 1;
+    until(2);
+  });
+  pair.Publish();
+  step = 3;
+  while (step != 4 && StateOf(thread) != 'S') std::this_thread::yield();
+  pair.Publish();
 }
 
 // The host tells both ends of each other at once: the reader may be the first, and sleep where no publisher knows of it.
