@@ -243,14 +243,15 @@ class PublisherCrash : public ::testing::TestWithParam<Case> {
   uint64_t looks_ = 0;
 };
 
-std::string NameOf(const ::testing::TestParamInfo<Case>& info) {
-  const Case& c = info.param;
+std::string NameOf(const Case& c) {
   return std::string(c.layout == RingLayout::kFixedStride ? "Fixed" : "Descriptors") + (c.annotated ? "Annotated" : "") +
          (c.base == kWraps ? "Wraps" : "LowHalfWraps");
 }
+std::string NameOfParameter(const ::testing::TestParamInfo<Case>& info) { return NameOf(info.param); }
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << NameOf(c); }
 const auto kCases = ::testing::Values(Case{RingLayout::kDescriptors, false, kWraps}, Case{RingLayout::kDescriptors, true, kLowHalfWraps},
                                       Case{RingLayout::kFixedStride, true, kWraps}, Case{RingLayout::kFixedStride, false, kLowHalfWraps});
-INSTANTIATE_TEST_SUITE_P(Rings, PublisherCrash, kCases, NameOf);
+INSTANTIATE_TEST_SUITE_P(Rings, PublisherCrash, kCases, NameOfParameter);
 
 // Full again and again: the reader's position moves in between, slots and bytes are used anew.
 TEST_P(PublisherCrash, WithinPublishLeavesTheMessageWholeOrInvisible) {
@@ -493,7 +494,7 @@ class ReaderCrash : public ::testing::TestWithParam<Case> {
 INSTANTIATE_TEST_SUITE_P(Rings, ReaderCrash,
                          ::testing::Values(Case{RingLayout::kDescriptors, false, kWraps},
                                            Case{RingLayout::kFixedStride, true, kLowHalfWraps}),
-                         NameOf);
+                         NameOfParameter);
 
 TEST_P(ReaderCrash, WithinAnAcknowledgementRepeatsOneMarkedMessageAtMost) {
   testing::Lane* const epochs[] = {first_.get()};

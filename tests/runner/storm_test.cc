@@ -70,6 +70,8 @@ struct Mutant {
   const char* name;
   const char* program;
 };
+std::ostream& operator<<(std::ostream& out, const Mutant& mutant) { return out << mutant.name; }
+
 class Mutants : public ::testing::TestWithParam<Mutant> {};
 INSTANTIATE_TEST_SUITE_P(Broken, Mutants, ::testing::Values(PUMA_STORM_MUTANTS), [](const auto& info) { return info.param.name; });
 
