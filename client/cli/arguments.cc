@@ -66,7 +66,7 @@ class CommandLine {
 
   ApplyArguments apply_;
   GetArguments get_, describe_;
-  std::string start_, stop_;
+  std::string advise_, start_, stop_;
   std::vector<std::string> delete_;
   CallArguments call_;
   LogsArguments logs_;
@@ -124,6 +124,10 @@ void CommandLine::AddReading() {
   CLI::App* graph = Add("graph", "a pipeline as a drawing (dot or mermaid)", [this](Session& s) { return Graph(s, graph_); });
   graph->add_option("pipeline", graph_.pipeline, "the pipeline")->required();
 
+  Add("advise", "what the use of the buffers says about their capacity", [this](Session& s) {
+    return Advise(s, advise_);
+  })->add_option("pipeline", advise_, "only buffers of this pipeline");
+
   CLI::App* version = Add("version", "versions of this program and of the host", [this](Session& s) { return Version(s, client_only_); });
   version->add_flag("--client", client_only_, "only of this program");
 }
@@ -166,8 +170,8 @@ void CommandLine::AddWatching() {
       "--history", [this](int n) { logs_.history = n; }, "so many records from before (default: all; with -f 10)");
   logs->add_option("--since", logs_.since, "only records of this time or later: 5m, or 2024-05-01T12:00:00Z");
 
-  CLI::App* top = Add("top", "a live table of the tasks", [this](Session& s) { return Top(s, top_); });
-  top->add_option("pipeline", top_.name, "only tasks of this pipeline");
+  CLI::App* top = Add("top", "live tables of the tasks and buffers", [this](Session& s) { return Top(s, top_); });
+  top->add_option("pipeline", top_.name, "only this pipeline");
   top->add_option("-n", top_.count, "show it so many times and end")->check(CLI::PositiveNumber);
   AddDuration(top, "--interval", top_.interval, "how often (default 1s)");
 

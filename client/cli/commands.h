@@ -40,6 +40,9 @@ struct GetArguments {
 ExitCode Get(Session& session, const GetArguments& arguments);
 ExitCode Describe(Session& session, const GetArguments& arguments);
 
+// `pipeline` may be empty: all.
+ExitCode Advise(Session& session, const std::string& pipeline);
+
 ExitCode StartTasks(Session& session, const std::string& name);
 ExitCode StopTasks(Session& session, const std::string& name);
 // `words` are a name, or "pipeline" and a name.

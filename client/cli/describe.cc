@@ -149,30 +149,32 @@ std::string DescribePipeline(const v1::Pipeline& pipeline, const v1::ListTasksRe
   return page.text();
 }
 
-std::string DescribeBuffer(const v1::Buffer& buffer, bool colours) {
+std::string DescribeBuffer(const v1::Buffer& buffer, bool colours, absl::Time now) {
   Page page;
   page.Line(0, "Buffer", ShortName(buffer.name()));
   if (buffer.spec().has_capacity()) page.Line(0, "Capacity", absl::StrCat(Bytes(buffer.spec().capacity().bytes()), " in each lane"));
   if (buffer.spec().capacity_items() > 0)
     page.Line(0, "Messages", absl::StrCat("at most ", buffer.spec().capacity_items(), " in each lane"));
   page.Line(0, "On full", OnFullName(buffer.spec().on_full()));
-  Table lanes({"PUBLISHER", ">EPOCH", ">REPLICA", ">PUBLISHED", ">WAITING", ">CAPACITY", ">SIZE", "STATE"});
+  if (const v1::BufferTotals& totals = buffer.totals(); totals.published() > 0) {
+    page.Line(0, "Published", absl::StrCat(totals.published(), ", at most ", totals.high_water(), " waiting in a lane"));
+    if (totals.dropped() > 0) page.Line(0, "Dropped", absl::StrCat(totals.dropped()));
+    if (totals.blocked_times() > 0) {
+      page.Line(0, "Blocked", absl::StrCat(BlockedShare(totals), " of the time, ", totals.blocked_times(), " times"));
+    }
+  }
+  const auto append = [&](const char* title, const Table& table) {
+    if (table.empty()) return;
+    page.Title(0, title);
+    page.Append(table, colours);
+  };
+  append("Lanes", LaneTable(buffer, now));
   for (const v1::LaneStatus& lane : buffer.lanes()) {
-    lanes.Add({ShortName(lane.publisher()), absl::StrCat(lane.epoch()), absl::StrCat(lane.replica()), absl::StrCat(lane.published()),
-               absl::StrCat(lane.waiting()), absl::StrCat(lane.capacity()), Bytes(lane.bytes()),
-               lane.complete() ? "complete"
-               : lane.ended()  ? "ended"
-                               : "open"});
+    if (!lane.quarantined().empty())
+      page.Line(0, "Quarantined", absl::StrCat(ShortName(lane.publisher()), ", epoch ", lane.epoch(), ": ", lane.quarantined()));
   }
-  if (!lanes.empty()) page.Title(0, "Lanes");
-  if (!lanes.empty()) page.Append(lanes, colours);
-  Table subscriptions({"SUBSCRIBER", "KIND", ">FINISHED", ">WAITING"});
-  for (const v1::SubscriptionStatus& s : buffer.subscriptions()) {
-    subscriptions.Add(
-        {ShortName(s.subscriber()), s.reliable() ? "reliable" : "lossy", absl::StrCat(s.finished()), absl::StrCat(s.waiting())});
-  }
-  if (!subscriptions.empty()) page.Title(0, "Subscriptions");
-  if (!subscriptions.empty()) page.Append(subscriptions, colours);
+  append("Subscriptions", SubscriptionTable(buffer));
+  if (buffer.lanes_size() > 1) append("Lags", LagTable(buffer));
   return page.text();
 }
 
@@ -222,7 +224,7 @@ absl::StatusOr<std::string> DescribeOne(Client& host, const GetArguments& argume
     v1::GetBufferRequest request;
     request.set_name(*BufferName(arguments.name));
     const auto buffer = host.GetBuffer(request);
-    return buffer.ok() ? absl::StatusOr<std::string>(DescribeBuffer(buffer->buffer(), colours)) : buffer.status();
+    return buffer.ok() ? absl::StatusOr<std::string>(DescribeBuffer(buffer->buffer(), colours, now)) : buffer.status();
   }
   v1::GetPipelineRequest request;
   request.set_name(*PipelineName(arguments.name));

@@ -107,33 +107,6 @@ Table PipelineTable(const Repeated<v1::Pipeline>& pipelines, bool wide, absl::Ti
   return table;
 }
 
-Table BufferTable(const Repeated<v1::Buffer>& buffers, bool wide) {
-  std::vector<std::string> titles = {"BUFFER", ">CAPACITY", "ON FULL", ">LANES", ">PUBLISHED", ">WAITING"};
-  if (wide) titles.insert(titles.end(), {"PUBLISHERS", "SUBSCRIBERS"});
-  Table table(titles);
-  for (const v1::Buffer& buffer : buffers) {
-    uint64_t published = 0, waiting = 0;
-    std::vector<std::string> publishers;
-    for (const v1::LaneStatus& lane : buffer.lanes()) {
-      published += lane.published();
-      waiting += lane.waiting();
-      if (std::find(publishers.begin(), publishers.end(), lane.publisher()) == publishers.end()) publishers.push_back(lane.publisher());
-    }
-    std::vector<Table::Cell> row = {ShortName(buffer.name()),
-                                    buffer.spec().has_capacity() ? Bytes(buffer.spec().capacity().bytes()) : kNothing,
-                                    OnFullName(buffer.spec().on_full()),
-                                    absl::StrCat(buffer.lanes_size()),
-                                    absl::StrCat(published),
-                                    absl::StrCat(waiting)};
-    if (wide) {
-      row.insert(row.end(), {JoinNames(publishers, [](const std::string& name) { return ShortName(name); }),
-                             JoinNames(buffer.subscriptions(), [](const auto& s) { return ShortName(s.subscriber()); })});
-    }
-    table.Add(std::move(row));
-  }
-  return table;
-}
-
 Table TypeTable(const Repeated<v1::RunnableType>& types, bool wide) {
   std::vector<std::string> titles = {"TYPE", "INPUTS", "OUTPUTS", "COMMANDS"};
   if (wide) titles.push_back("PARAMETERS");

@@ -41,8 +41,12 @@ ExitCode Top(Session& session, const TopArguments& arguments) {
     if (output.json()) {
       output.JsonLine(*tasks);
     } else {
+      const auto buffers = AllBuffers(**host, parent);
+      if (!buffers.ok()) return output.Error(buffers.status());
       // One write for the whole screen: home, the lines, and nothing below.
-      const std::string table = TaskTable(tasks->tasks(), output.wide(), absl::Now()).Print(output.colours());
+      std::string table = TaskTable(tasks->tasks(), output.wide(), absl::Now()).Print(output.colours());
+      if (!buffers->buffers().empty())
+        absl::StrAppend(&table, "\n", BufferTable(buffers->buffers(), output.wide()).Print(output.colours()));
       output.Data(live ? absl::StrCat(shown ? "" : "\033[2J", "\033[H\033[J", Headline(*tasks, session.target), table)
                        : absl::StrCat(shown ? "\n" : "", table));
     }

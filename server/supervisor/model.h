@@ -27,6 +27,7 @@ struct PipelineRec {
   std::map<std::string, uint64_t> tasks;            // local name ("detector.0") to uid
   std::set<std::pair<uint64_t, std::string>> left;  // task and buffer: who was deleted, or reads it no more or not reliably
   GroupRow group;                                   // uid 0: no thread task ever ran
+  std::map<std::string, v1::BufferTotals> retired;  // by buffer: of lanes that are gone
 };
 
 // What a lane's grant says of it.
@@ -45,6 +46,13 @@ struct LaneRec : LaneName {
   bool ended = false;  // nothing more comes: its run is over, or went on in its next part
   Segment segment;
   RingReader ring;
+  // Looked at once a second.
+  int64_t since_ns = 0;       // CLOCK_MONOTONIC; when this host learned of it
+  int64_t over_ns = 0;        // when its publisher's end was seen; 0: not yet
+  uint64_t seen_tail = 0;     // at the last look
+  uint64_t seen_blocked = 0;  // blocked_since at the last look
+  uint64_t high_water_bytes = 0;
+  double rate = 0;
 };
 
 struct PageRec {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/supervisor/buffer_view.h"
 #include "server/supervisor/life_codec.h"
 #include "worker/platform/system.h"
 
@@ -153,12 +154,14 @@ void Supervisor::Tick() {
   bool moved = false;
   for (auto& [uid, task] : model_.tasks) {
     if (task->worker == 0) continue;
-    SamplePorts(*task, seconds);
-    moved = true;
+    moved |= SamplePorts(*task, seconds);
   }
   for (const auto& [name, pipeline] : model_.pipelines)
     reconsider_.insert(name);  // what waits for lanes to be drained is not told otherwise
-  for (const auto& [id, lane] : model_.lanes) collect_ |= lane->ended;
+  for (auto& [id, lane] : model_.lanes) {
+    moved |= SampleLane(*lane, seconds);
+    collect_ |= lane->ended;
+  }
   pipelines_changed_ |= moved;
 }
 

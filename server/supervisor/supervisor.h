@@ -175,9 +175,8 @@ class Supervisor : public Engine {
   void Show(TaskRec& task);  // tells the watchers
   v1::Task View(TaskRec& task);
   void ViewPorts(TaskRec& task, v1::TaskStatus& status);
-  v1::Buffer ViewBuffer(const PipelineRec& pipeline, const std::string& name);
-  void SamplePorts(TaskRec& task, double seconds);
-  void ShowPipelines();  // rebuilds what Get/List of pipelines and buffers answer
+  bool SamplePorts(TaskRec& task, double seconds);  // true: something has changed
+  void ShowPipelines();                             // rebuilds what Get/List of pipelines and buffers answer
 
   // ---- supervisor_api.cc
   // A mutating call on its way: what it is known by, and how it is answered with a serialized response.

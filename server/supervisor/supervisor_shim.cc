@@ -328,6 +328,8 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
   lane->segment = *std::move(segment);
   (void)lane->segment.TakeFd();
   lane->ring = *std::move(ring);
+  lane->since_ns = MonotonicNanos();
+  lane->seen_tail = lane->ring.tail();
   LaneRec& added = *lane;
   TaskRec* publisher = model_.task(added.publisher);
   added.ended = publisher == nullptr || publisher->worker == 0 || added.epoch != static_cast<uint32_t>(publisher->life.run);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "server/supervisor/buffer_view.h"
 #include "server/supervisor/supervisor.h"
 #include "server/supervisor/wiring.h"
 #include "worker/platform/system.h"
@@ -15,11 +16,6 @@ void SetTime(int64_t unix_ns, google::protobuf::Timestamp* out) {
   out->set_seconds(unix_ns / 1'000'000'000);
   out->set_nanos(static_cast<int32_t>(unix_ns % 1'000'000'000));
 }
-
-bool Complete(const LaneRec& lane) { return lane.ring.header().closed.load(std::memory_order_acquire) != 0; }
-
-// Messages below `until`.
-uint64_t Messages(const LaneRec& lane, uint64_t until) { return std::min(until, EndOfMessages(lane)) - lane.ring.constants().base; }
 }  // namespace
 
 void Supervisor::Show(TaskRec& task) { feed_.Put(View(task)); }
@@ -74,80 +70,37 @@ void Supervisor::ViewPorts(TaskRec& task, v1::TaskStatus& status) {
   for (const auto& [port, buffer] : task.spec.outputs()) add(port, buffer, true);
 }
 
-void Supervisor::SamplePorts(TaskRec& task, double seconds) {
+bool Supervisor::SamplePorts(TaskRec& task, double seconds) {
   std::map<std::string, std::pair<uint64_t, uint64_t>> now;  // messages, waiting
   for (const auto& [port, buffer] : task.spec.outputs()) now[absl::StrCat("out ", port)];
   for (const auto& [port, input] : task.spec.inputs()) now[absl::StrCat("in ", port)];
   for (const auto& [id, lane] : model_.lanes) {
     if (lane->publisher != task.row.uid) continue;
     auto& [messages, waiting] = now[absl::StrCat("out ", lane->port)];
-    messages += Messages(*lane, lane->ring.tail());
-    waiting += lane->ring.tail() - std::min(lane->ring.tail(), std::max(lane->ring.released(), lane->ring.constants().base));
+    messages += MessagesIn(*lane);
+    waiting += MessagesIn(*lane) - MessagesBelow(*lane, lane->ring.released());
   }
   if (!task.spec.inputs().empty()) {
     for (const InputLane& input : LanesReadBy(model_, task)) {
       const std::optional<ReadState> state = StateOf(model_, task, *input.lane);
       const uint64_t next = state ? state->next : input.lane->ring.constants().base;
       auto& [messages, waiting] = now[absl::StrCat("in ", input.reader.port)];
-      messages += Messages(*input.lane, next);
-      waiting += Messages(*input.lane, input.lane->ring.tail()) - Messages(*input.lane, next);
+      messages += MessagesBelow(*input.lane, next);
+      waiting += MessagesIn(*input.lane) - MessagesBelow(*input.lane, next);
     }
   }
   bool changed = false;
   for (const auto& [port, sample] : now) {
     PortCount& count = task.counts[port];
     const uint64_t total = count.retired + sample.first;
-    const double rate = seconds <= 0 || total < count.seen ? 0 : static_cast<double>(total - count.seen) / seconds;
-    // Half of the old rate is kept: steadier to read. What is below a message a minute is nothing.
-    double smooth = count.rate == 0 ? rate : (count.rate + rate) / 2;
-    if (smooth < 1.0 / 60) smooth = 0;
+    const double smooth = SmoothRate(count.rate, total - std::min(total, count.seen), seconds);
     changed |= total != count.seen || sample.second != count.waiting || smooth != count.rate;
     count.seen = total;
     count.waiting = sample.second;
     count.rate = smooth;
   }
   if (changed) Show(task);
-}
-
-v1::Buffer Supervisor::ViewBuffer(const PipelineRec& pipeline, const std::string& name) {
-  v1::Buffer view;
-  view.set_name(absl::StrCat(PipelineName(pipeline.row.name), "/buffers/", name));
-  *view.mutable_spec() = pipeline.spec.buffers().at(name);
-  const std::vector<Port> readers = ReadersOf(model_, pipeline, name);
-  std::map<uint64_t, v1::SubscriptionStatus*> subscriptions;
-  for (const Port& reader : readers) {
-    v1::SubscriptionStatus* added = view.add_subscriptions();
-    added->set_subscriber(reader.task->full_name);
-    added->set_reliable(!reader.lossy);
-    added->set_dead_letters(reader.task->counts[absl::StrCat("in ", reader.port)].dead_letters);
-  }
-  for (size_t i = 0; i < readers.size(); ++i) subscriptions[readers[i].task->row.uid] = view.mutable_subscriptions(static_cast<int>(i));
-  for (const auto& [id, lane] : model_.lanes) {
-    const TaskRec* publisher = model_.task(lane->publisher);
-    if (publisher == nullptr || publisher->row.pipeline != pipeline.row.name || BufferOfLane(model_, *lane) != name) continue;
-    v1::LaneStatus& added = *view.add_lanes();
-    added.set_publisher(publisher->full_name);
-    added.set_epoch(lane->epoch);
-    added.set_part(lane->part);
-    added.set_replica(lane->replica);
-    added.set_published(Messages(*lane, lane->ring.tail()));
-    added.set_capacity(lane->ring.constants().capacity);
-    added.set_bytes(lane->segment.size());
-    added.set_complete(Complete(*lane));
-    added.set_ended(lane->ended);
-    uint64_t most = 0;
-    for (const Port& reader : ReadersOfLane(model_, *lane)) {
-      const std::optional<ReadState> state = StateOf(model_, *reader.task, *lane);
-      const uint64_t next = state ? state->next : lane->ring.constants().base;
-      const uint64_t waiting = Messages(*lane, lane->ring.tail()) - Messages(*lane, next);
-      if (!reader.lossy) most = std::max(most, waiting);
-      v1::SubscriptionStatus& subscription = *subscriptions[reader.task->row.uid];
-      subscription.set_finished(subscription.finished() + Messages(*lane, next));
-      subscription.set_waiting(subscription.waiting() + waiting);
-    }
-    added.set_waiting(most);
-  }
-  return view;
+  return changed;
 }
 
 void Supervisor::ShowPipelines() {
@@ -170,7 +123,7 @@ void Supervisor::ShowPipelines() {
       if (state == v1::TASK_STATE_FAILED) view.set_failed_count(view.failed_count() + 1);
     }
     for (const auto& [buffer, spec] : pipeline->spec.buffers()) {
-      v1::Buffer shown = ViewBuffer(*pipeline, buffer);
+      v1::Buffer shown = ViewBuffer(model_, *pipeline, buffer);
       buffers[shown.name()] = std::move(shown);
     }
   }

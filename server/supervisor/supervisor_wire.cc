@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "server/supervisor/buffer_view.h"
 #include "server/supervisor/supervisor.h"
 #include "server/supervisor/wiring.h"
 
@@ -258,13 +259,13 @@ void Supervisor::DropSegments(const std::vector<uint64_t>& ids) {
   }
   for (uint64_t id : ids) {
     if (auto lane = model_.lanes.find(id); lane != model_.lanes.end()) {
+      Retire(model_, *lane->second);
       if (TaskRec* publisher = model_.task(lane->second->publisher)) {
-        publisher->counts[absl::StrCat("out ", lane->second->port)].retired +=
-            lane->second->ring.tail() - lane->second->ring.constants().base;
+        publisher->counts[absl::StrCat("out ", lane->second->port)].retired += MessagesIn(*lane->second);
       }
       for (const Port& reader : ReadersOfLane(model_, *lane->second)) {
         if (const std::optional<ReadState> state = StateOf(model_, *reader.task, *lane->second)) {
-          reader.task->counts[absl::StrCat("in ", reader.port)].retired += state->next - lane->second->ring.constants().base;
+          reader.task->counts[absl::StrCat("in ", reader.port)].retired += MessagesBelow(*lane->second, state->next);
         }
         reader.task->page_slots.erase(id);
         reader.task->connected.erase(id);

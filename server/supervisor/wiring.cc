@@ -125,6 +125,9 @@ control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, Ta
       ++lane.next;
       lane.deliveries = 0;
     }
+    lane.backlog = state->backlog;
+    lane.redelivered = state->redelivered;
+    lane.missed = state->missed;
     task.page_slots[lane.lane] = lane.page_slot;
     input.lanes.push_back(lane);
   }
@@ -225,17 +228,16 @@ bool Superseded(const Model& model, const LaneRec& lane) {
 bool JoinedLater(const TaskRec& reader, const LaneRec& lane) { return reader.row.uid > lane.born; }
 
 uint64_t EndOfMessages(const LaneRec& lane) {
+  const uint64_t tail = lane.ring.tail(), base = lane.ring.constants().base;
   const bool complete = lane.ring.header().closed.load(std::memory_order_acquire) != 0;
-  return complete ? lane.ring.header().close_number.load(std::memory_order_relaxed) : lane.ring.tail();
+  const uint64_t close = lane.ring.header().close_number.load(std::memory_order_relaxed);
+  return complete && close - base < tail - base ? close : tail;  // a lie must not move it
 }
 
 std::optional<ReadState> StateOf(const Model& model, const TaskRec& reader, const LaneRec& lane) {
   auto page = model.pages.find(reader.page);
   if (page == model.pages.end()) return std::nullopt;
-  for (const ReadState& state : page->second->view.States()) {
-    if (state.lane_id == lane.id) return state;
-  }
-  return std::nullopt;
+  return page->second->view.StateOf(lane.id);
 }
 
 std::optional<std::pair<uint64_t, uint64_t>> MessageInHand(const Model& model, const TaskRec& reader) {

@@ -251,9 +251,11 @@ TEST_F(CtlTest, PipelinesBuffersAndTypesAreTables) {
             "PIPELINE  READY  FAILED  BUFFERS  GENERATION  CREATED\n"
             "edges     4/4    0       2        1           –\n");
   EXPECT_EQ(Ctl({"get", "buffers"}).out,
-            "BUFFER        CAPACITY  ON FULL      LANES  PUBLISHED  WAITING\n"
-            "edges/edges          –  drop_oldest      0          0        0\n"
-            "edges/frames     64MiB  block            0          0        0\n");
+            "BUFFER        CAPACITY  ITEMS  ON FULL      PUBLISHED  RATE/s  WAITING  HIGHEST  DROPPED  BLOCKED\n"
+            "edges/edges          –      –  drop_oldest          0     0.0        0        0        –        –\n"
+            "edges/frames     64MiB      –  block                0     0.0        0        0        –        –\n");
+  EXPECT_THAT(Ctl({"advise"}).out, HasSubstr("edges/frames  –           too little has been seen"));
+  EXPECT_THAT(Ctl({"advise", "edges", "-o", "json"}).out, HasSubstr("\"unknown\""));
   const Ran types = Ctl({"get", "types"});
   EXPECT_EQ(types.out,
             "TYPE                INPUTS  OUTPUTS  COMMANDS\n"

@@ -20,6 +20,9 @@ void TakeOver(PageSlot& slot, uint64_t lane_id, uint64_t start) {
   slot.next.store(start, std::memory_order_relaxed);
   slot.deliveries.store(0, std::memory_order_relaxed);
   slot.in_hand.store(0, std::memory_order_relaxed);
+  slot.backlog.store(0, std::memory_order_relaxed);
+  slot.redelivered.store(0, std::memory_order_relaxed);
+  slot.missed.store(0, std::memory_order_relaxed);
   slot.tag.store(lane_id, std::memory_order_release);
 }
 
@@ -44,6 +47,7 @@ LaneReader::LaneReader(Segment segment, RingReader ring, PageSlot& slot)
       slot_(&slot),
       next_(slot.next.load(std::memory_order_relaxed)),
       stored_(slot.position.load(std::memory_order_relaxed)),
+      shown_backlog_(slot.backlog.load(std::memory_order_relaxed)),
       resumed_(next_),
       resumed_deliveries_(slot.deliveries.load(std::memory_order_relaxed)) {}
 
@@ -55,9 +59,20 @@ void LaneReader::Begin() {
   if (held_ == 0) slot_->in_hand.store(next_ + 1, std::memory_order_release);
 }
 
+namespace {
+void Add(Word64& word, uint64_t count) { word.store(word.load(std::memory_order_relaxed) + count, std::memory_order_relaxed); }
+}  // namespace
+
+void LaneReader::CountRedelivery() { Add(slot_->redelivered, 1); }
+void LaneReader::CountMissed(uint64_t number) { Add(slot_->missed, number); }
+
 void LaneReader::StorePosition() {
   if (stored_ == next_) return;
   stored_ = next_;
+  if (ring_.largest_backlog() > shown_backlog_) {
+    shown_backlog_ = ring_.largest_backlog();
+    slot_->backlog.store(shown_backlog_, std::memory_order_relaxed);
+  }
   PUMA_STOP_POINT("next | position");
   slot_->position.store(next_, std::memory_order_release);  // R3. Pairs with P0's load(acquire): we have read what may be overwritten
   PUMA_STOP_POINT("position | look at want");
@@ -67,6 +82,7 @@ void LaneReader::StorePosition() {
 absl::StatusOr<std::optional<RingItem>> LaneReader::PeekCopy(std::string& out, std::optional<RingReader::Gap>& gap) {
   auto item = ring_.CopyOut(next_, out, gap);
   if (!gap) return item;
+  CountMissed(gap->last - gap->first + 1);
   slot_->deliveries.store(0, std::memory_order_release);  // they were about a message that is lost
   resumed_deliveries_ = 0;
   slot_->next.store(next_, std::memory_order_release);

@@ -32,6 +32,9 @@ class LaneReader {
   uint64_t held() const { return held_; }  // Finish is about the oldest of them
   void StorePosition();  // R3..R5: what is finished may be overwritten. Per batch, before sleeping, before blocking, before leaving
 
+  void CountRedelivery();             // the message that Peek shows is handed out again
+  void CountMissed(uint64_t number);  // so many were passed over on purpose
+
   // For a lossy lane: copies the next message out (see RingReader::CopyOut).
   absl::StatusOr<std::optional<RingItem>> PeekCopy(std::string& out, std::optional<RingReader::Gap>& gap);
 
@@ -49,6 +52,7 @@ class LaneReader {
   uint64_t next_;
   uint64_t held_ = 0;
   uint64_t stored_;
+  uint64_t shown_backlog_ = 0;
   uint64_t resumed_;  // the number at which an earlier run died
   uint64_t resumed_deliveries_;
   uint32_t seen_want_ = 0;

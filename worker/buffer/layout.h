@@ -11,7 +11,7 @@ namespace puma {
 inline constexpr size_t kLine = 128;                        // two cache lines: adjacent-line prefetch makes pairs of 64 share their fate
 inline constexpr uint64_t kRingMagic = 0x676e695200616d50;  // "Pma\0Ring"
 inline constexpr uint64_t kPageMagic = 0x6567615000616d50;  // "Pma\0Page"
-inline constexpr uint32_t kLayoutVersion = 1;
+inline constexpr uint32_t kLayoutVersion = 2;
 inline constexpr size_t kErrorBytes = 4096;
 inline constexpr size_t kPayloadAlignment = 64;
 
@@ -49,6 +49,10 @@ struct RingHeader {
   alignas(kLine) Word64 released;  // messages below may be overwritten
   alignas(kLine) Word32 want;      // odd: the publisher sleeps until a position reaches want_position
   Word64 want_position;
+  alignas(kLine) Word64 dropped;  // statistics, stored when there is no room: messages that found none
+  Word64 blocked_times;           // waits for room, and how long those took that are over
+  Word64 blocked_ns;
+  Word64 blocked_since;                // CLOCK_MONOTONIC; 0: not now
   alignas(kLine) Word64 close_number;  // number of the completion
   Word32 closed;                       // 1: close_number counts
   uint32_t error_length;               // of the error's text, 0: completed without error
@@ -93,6 +97,9 @@ struct PageSlot {
   alignas(kLine) Word64 next;      // first number not finished: where the next incarnation goes on
   Word64 in_hand;                  // number + 1 of the message whose handler runs; 0: none
   Word64 deliveries;               // how often the message `next` was handed out by earlier incarnations
+  Word64 backlog;                  // statistics: the most messages that were found waiting
+  Word64 redelivered;              // messages handed out again after a death
+  Word64 missed;                   // lossy: messages that were overwritten or passed over
 };
 static_assert(sizeof(PageSlot) == 2 * kLine);
 

@@ -89,6 +89,11 @@ class RingWriter {
   bool AllGatesLiving() PUMA_EXCLUDES(gates_mutex_);
   bool completed() const { return completed_; }
 
+  // Statistics in the header (RingReader::Statistics). WaitForRoom counts by itself.
+  void CountDropped();
+  void BeginBlocked(int64_t now_ns);
+  void EndBlocked(int64_t now_ns);
+
   uint64_t tail() const { return tail_; }
   uint64_t Waiting();  // tail - slowest gate: how full it is
   // Wakes whoever sleeps on the tail, asked or not: for readers whose sleep word this process can't see.
@@ -148,6 +153,14 @@ class RingWriter {
 // Blocks until one of `rings` has room for `bytes`, and returns its index. DEADLINE_EXCEEDED; CANCELLED: `wait.interrupted` said so.
 absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t bytes, const RoomWait& wait);
 
+// What a publisher says of itself. Bounded by what can be, but its word.
+struct RingStatistics {
+  uint64_t dropped = 0;
+  uint64_t blocked_times = 0;
+  int64_t blocked_ns = 0;        // the present wait included
+  int64_t blocked_since_ns = 0;  // CLOCK_MONOTONIC; 0: not now
+};
+
 // A message in its place. Valid until the reader's position passes it.
 struct RingItem {
   uint64_t number = 0;
@@ -184,6 +197,11 @@ class RingReader {
   absl::StatusOr<std::optional<RingItem>> CopyOut(uint64_t& number, std::string& out, std::optional<Gap>& gap);
   // The completion's error text; "" for none. Call only after a kComplete was seen.
   std::string ErrorText() const;
+  RingStatistics Statistics(int64_t now_ns) const;
+  // The most messages that a fresh look at the tail has found at or behind the number that was asked for.
+  uint64_t largest_backlog() const { return largest_backlog_; }
+  // Bytes of payload that the messages [from, to) hold, rounded as they lie. `to` may be the tail.
+  uint64_t BytesHeld(uint64_t from, uint64_t to) const;
   // R4, R5: call after a position was stored; wakes a publisher that waits for it.
   void WakePublisher(uint64_t position, const Word64* position_word, uint32_t& seen_want) const;
 
@@ -199,6 +217,7 @@ class RingReader {
   const std::byte* payload_ = nullptr;
   RingConstants constants_{};
   uint64_t seen_tail_ = 0;
+  uint64_t largest_backlog_ = 0;
   Annotation copied_annotation_{};
 };
 

@@ -61,7 +61,36 @@ absl::Status RingReader::SeeTail(uint64_t number) {
   const uint64_t tail = this->tail();
   if (Before(tail, seen_tail_) || Before(tail, number)) return Corrupt(constants_, number, "the tail ran backwards");
   seen_tail_ = tail;
+  largest_backlog_ = std::max(largest_backlog_, tail - number);
   return absl::OkStatus();
+}
+
+RingStatistics RingReader::Statistics(int64_t now_ns) const {
+  constexpr uint64_t kMost = uint64_t{1} << 53;  // a count that every language's numbers hold
+  const uint64_t now = static_cast<uint64_t>(std::max<int64_t>(now_ns, 0));
+  RingStatistics found;
+  found.dropped = std::min(header_->dropped.load(std::memory_order_relaxed), kMost);
+  found.blocked_times = std::min(header_->blocked_times.load(std::memory_order_relaxed), kMost);
+  uint64_t blocked = std::min(header_->blocked_ns.load(std::memory_order_relaxed), now);
+  const uint64_t since = header_->blocked_since.load(std::memory_order_relaxed);
+  if (since != 0 && since <= now) {
+    found.blocked_since_ns = static_cast<int64_t>(since);
+    blocked = std::min(blocked + (now - since), now);
+  }
+  found.blocked_ns = static_cast<int64_t>(blocked);
+  return found;
+}
+
+uint64_t RingReader::BytesHeld(uint64_t from, uint64_t to) const {
+  if (!Before(from, to)) return 0;
+  const uint64_t messages = std::min(to - from, constants_.slots);
+  if (constants_.layout == RingLayout::kFixedStride) return messages * constants_.stride;
+  const Descriptor first = LoadWords(descriptors_[from & (constants_.slots - 1)]);
+  const Descriptor last = LoadWords(descriptors_[(to - 1) & (constants_.slots - 1)]);
+  const uint64_t begin = std::min(first.offset, constants_.payload_bytes);
+  const uint64_t end = std::min(last.offset, constants_.payload_bytes) + internal::PayloadNeed(last.length);
+  const uint64_t bytes = begin < end ? end - begin : constants_.payload_bytes - begin + end;
+  return std::min(bytes, constants_.payload_bytes);
 }
 
 // One result, filled in its place and returned everywhere: moving a fresh item costs more than the look (a wide load waits for narrow

@@ -93,7 +93,8 @@ absl::Status RingWriter::TakeUp() {
     free_end_ = head_;  // nothing is known to be free: the next reservation looks
   }
   WithdrawWant();  // the earlier writer may have died asleep
-  WakeTail();      // or between its tail and its wake
+  header_->blocked_since.store(0, std::memory_order_relaxed);
+  WakeTail();  // or between its tail and its wake
   return absl::OkStatus();
 }
 
@@ -244,6 +245,21 @@ bool RingWriter::AddLaggingTo(WaitSet& set) {
     if (tag != constants_.lane_id) set.AddShared(internal::LowHalf(gate.tag), internal::Low(tag));  // counts once it is bound
   }
   return lagging;
+}
+
+// Only the publisher writes these words: a load and a store will do.
+void RingWriter::CountDropped() { header_->dropped.store(header_->dropped.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+
+void RingWriter::BeginBlocked(int64_t now_ns) {
+  header_->blocked_times.store(header_->blocked_times.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  header_->blocked_since.store(static_cast<uint64_t>(now_ns), std::memory_order_relaxed);
+}
+
+void RingWriter::EndBlocked(int64_t now_ns) {
+  const uint64_t since = header_->blocked_since.load(std::memory_order_relaxed);
+  header_->blocked_since.store(0, std::memory_order_relaxed);
+  const uint64_t before = header_->blocked_ns.load(std::memory_order_relaxed);
+  header_->blocked_ns.store(before + (static_cast<uint64_t>(now_ns) - since), std::memory_order_relaxed);
 }
 
 uint64_t RingWriter::Waiting() {

@@ -28,6 +28,9 @@ absl::StatusOr<TaskPage> TaskPage::Create(uint64_t task, uint64_t run, std::span
     slot.next.store(resume[i].next, std::memory_order_relaxed);
     slot.deliveries.store(resume[i].deliveries, std::memory_order_relaxed);
     slot.position.store(resume[i].next, std::memory_order_relaxed);
+    slot.backlog.store(resume[i].backlog, std::memory_order_relaxed);
+    slot.redelivered.store(resume[i].redelivered, std::memory_order_relaxed);
+    slot.missed.store(resume[i].missed, std::memory_order_relaxed);
     slot.tag.store(resume[i].lane_id, std::memory_order_release);  // with RingWriter's look at the tag: the position is set before
   }
   return page;
@@ -51,23 +54,39 @@ absl::StatusOr<TaskPageView> TaskPageView::Open(UniqueFd fd) {
   return view;
 }
 
+std::optional<ReadState> TaskPageView::StateIn(const PageSlot& slot) const {
+  const uint64_t tag = slot.tag.load(std::memory_order_acquire);
+  if (tag == 0) return std::nullopt;
+  const uint64_t next = slot.next.load(std::memory_order_acquire);
+  const uint64_t in_hand = slot.in_hand.load(std::memory_order_acquire);
+  uint64_t deliveries = slot.deliveries.load(std::memory_order_relaxed);
+  if (in_hand == next + 1) {
+    ++deliveries;  // died in its handler
+  } else if (in_hand != 0) {
+    deliveries = 0;  // died within Finish: `next` had moved on, `deliveries` was still about the one before
+  }
+  ReadState state{.lane_id = tag, .next = next, .deliveries = deliveries};
+  state.backlog = slot.backlog.load(std::memory_order_relaxed);
+  state.redelivered = slot.redelivered.load(std::memory_order_relaxed);
+  state.missed = slot.missed.load(std::memory_order_relaxed);
+  return state;
+}
+
 std::vector<ReadState> TaskPageView::States() const {
   std::vector<ReadState> states;
   for (uint32_t i = 0; i < constants_.slots; ++i) {
-    const PageSlot& slot = slots_[i];
-    const uint64_t tag = slot.tag.load(std::memory_order_acquire);
-    if (tag == 0) continue;
-    const uint64_t next = slot.next.load(std::memory_order_acquire);
-    const uint64_t in_hand = slot.in_hand.load(std::memory_order_acquire);
-    uint64_t deliveries = slot.deliveries.load(std::memory_order_relaxed);
-    if (in_hand == next + 1) {
-      ++deliveries;  // died in its handler
-    } else if (in_hand != 0) {
-      deliveries = 0;  // died within Finish: `next` had moved on, `deliveries` was still about the one before
-    }
-    states.push_back({.lane_id = tag, .next = next, .deliveries = deliveries});
+    if (std::optional<ReadState> state = StateIn(slots_[i])) states.push_back(*state);
   }
   return states;
+}
+
+std::optional<ReadState> TaskPageView::StateOf(uint64_t lane_id) const {
+  for (uint32_t i = 0; i < constants_.slots; ++i) {
+    if (slots_[i].tag.load(std::memory_order_relaxed) != lane_id) continue;
+    std::optional<ReadState> state = StateIn(slots_[i]);
+    if (state.has_value() && state->lane_id == lane_id) return state;
+  }
+  return std::nullopt;
 }
 
 }  // namespace puma

@@ -2,6 +2,7 @@
 #define PUMA_WORKER_BUFFER_TASK_PAGE_H_
 // The page of one run of one runnable: its sleep word, and how far it has read each lane.
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace puma {
 struct ReadState {
   uint64_t lane_id = 0;
   uint64_t next = 0;
-  uint64_t deliveries = 0;  // how often `next` was handed out already
+  uint64_t deliveries = 0;                            // how often `next` was handed out already
+  uint64_t backlog = 0, redelivered = 0, missed = 0;  // statistics (PageSlot)
 };
 
 // The writing end, in the worker. Only the runnable's thread writes (and its maker before hand-out).
@@ -43,8 +45,10 @@ class TaskPageView {
   const PageSlot& slot(uint32_t i) const { return slots_[i]; }
   // What the next incarnation must know; call only when the writer is proven dead. A message that was in hand counts as delivered once.
   std::vector<ReadState> States() const;
+  std::optional<ReadState> StateOf(uint64_t lane_id) const;  // the same for one lane
 
  private:
+  std::optional<ReadState> StateIn(const PageSlot& slot) const;
   Segment segment_;
   PageConstants constants_{};
   const PageHeader* header_ = nullptr;

@@ -3,6 +3,7 @@
 
 #include "worker/buffer/ring.h"
 #include "worker/buffer/stop_point.h"
+#include "worker/platform/system.h"
 
 namespace puma {
 namespace {
@@ -28,6 +29,24 @@ class Want {
   bool CanSleepLong() const {
     return std::all_of(rings_.begin(), rings_.end(), [](const RingWriter* ring) { return ring->CanSleepLong(); });
   }
+
+ private:
+  std::span<RingWriter* const> rings_;
+};
+
+// Says in all rings' headers that their publisher waits.
+class Blocked {
+ public:
+  explicit Blocked(std::span<RingWriter* const> rings) : rings_(rings) {
+    const int64_t now = MonotonicNanos();
+    for (RingWriter* ring : rings_) ring->BeginBlocked(now);
+  }
+  ~Blocked() {
+    const int64_t now = MonotonicNanos();
+    for (RingWriter* ring : rings_) ring->EndBlocked(now);
+  }
+  Blocked(const Blocked&) = delete;
+  Blocked& operator=(const Blocked&) = delete;
 
  private:
   std::span<RingWriter* const> rings_;
@@ -66,6 +85,7 @@ struct Interrupts {
 absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t bytes, const RoomWait& wait) {
   if (absl::Status status = CanEverHaveRoom(rings, bytes); !status.ok()) return status;
   WaitSet set;
+  std::optional<Blocked> blocked;
   while (true) {
     if (auto found = FirstWithRoom(rings, bytes)) return *found;
     const Interrupts interrupts(wait);
@@ -75,6 +95,7 @@ absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t by
     const auto look = [&] { return FirstWithRoom(rings, bytes).has_value() || interrupts.Moved(); };
     if (wait.spin != nullptr && wait.spin->Until(left, look)) continue;
 
+    if (!blocked.has_value()) blocked.emplace(rings);
     Want want(rings, bytes);  // F1, F2
     PUMA_STOP_POINT("want | look");
     if (auto found = FirstWithRoom(rings, bytes)) return *found;  // F3

@@ -17,8 +17,9 @@ struct KnownLane {
   uint64_t publisher = 0;  // uid
   uint32_t epoch = 0;
   uint32_t page_slot = 0;
-  uint64_t next = 0;        // where this subscription goes on
-  uint64_t deliveries = 0;  // how often `next` was handed out before
+  uint64_t next = 0;                                  // where this subscription goes on
+  uint64_t deliveries = 0;                            // how often `next` was handed out before
+  uint64_t backlog = 0, redelivered = 0, missed = 0;  // statistics that go on (PageSlot)
 };
 struct InputSpec {
   std::string port, buffer;

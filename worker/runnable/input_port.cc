@@ -125,6 +125,7 @@ bool InputPort::Peek(Lane& lane, const Logger& log) {
     if (lane.reader->ring().tail() - lane.reader->next() <= 1) break;
     lane.reader->Finish();  // latest: only the newest counts
     ++lane.missed;
+    lane.reader->CountMissed(1);
   } while (true);
   if (!found.ok()) {
     log.error("input \"{}\": lane {} is left: {}", name(), lane.reader->ring().constants().lane_id, std::string(found.status().message()));
@@ -221,6 +222,7 @@ std::optional<Received> InputPort::Next(const Logger& log) {
     m.publisher = publisher.uid;
     m.delivery = lane->reader->Deliveries();
     m.redelivered = m.delivery > 1;
+    if (m.redelivered) lane->reader->CountRedelivery();
     m.missed = lane->missed;
     m.port = declaration_.name;
     if (const Annotation* a = item.annotation) {

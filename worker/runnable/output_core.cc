@@ -216,6 +216,7 @@ absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration
 }
 
 absl::StatusOr<MutableBytes> OutputCore::Full(size_t bytes, OnFull on_full, absl::Duration waited) {
+  lanes_[0]->writer().CountDropped();
   if (on_full == OnFull::kAsSpec) {
     on_full = policy_ == FullPolicy::kWarn ? OnFull::kWarn : policy_ == FullPolicy::kIgnore ? OnFull::kIgnore : OnFull::kError;
   }
