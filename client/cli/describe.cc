@@ -156,6 +156,7 @@ std::string DescribeBuffer(const v1::Buffer& buffer, bool colours, absl::Time no
   if (buffer.spec().capacity_items() > 0)
     page.Line(0, "Messages", absl::StrCat("at most ", buffer.spec().capacity_items(), " in each lane"));
   page.Line(0, "On full", OnFullName(buffer.spec().on_full()));
+  if (buffer.spec().wake() == v1::WAKE_STREAM) page.Line(0, "Wake", "stream");
   if (const v1::BufferTotals& totals = buffer.totals(); totals.published() > 0) {
     page.Line(0, "Published", absl::StrCat(totals.published(), ", at most ", totals.high_water(), " waiting in a lane"));
     if (totals.dropped() > 0) page.Line(0, "Dropped", absl::StrCat(totals.dropped()));

@@ -47,10 +47,11 @@ void CheckBuffer(const std::string& name, const v1::BufferSpec& buffer, FieldVio
   }
   if (buffer.capacity_items() > kMaxItems)
     wrong.Add(field + ".capacity_items", absl::StrCat(buffer.capacity_items(), "; it must be 1 to ", kMaxItems));
-  if (!v1::OnFull_IsValid(buffer.on_full())) {
-    wrong.Add(field + ".on_full",
-              absl::StrCat("unknown value ", static_cast<int>(buffer.on_full()), "; the client may be newer than this host"));
-  }
+  const auto known = [&](const char* what, int value, bool valid) {
+    if (!valid) wrong.Add(field + what, absl::StrCat("unknown value ", value, "; the client may be newer than this host"));
+  };
+  known(".on_full", buffer.on_full(), v1::OnFull_IsValid(buffer.on_full()));
+  known(".wake", buffer.wake(), v1::Wake_IsValid(buffer.wake()));
 }
 
 absl::Status CheckSpec(const v1::PipelineSpec& in, v1::PipelineSpec* out) {

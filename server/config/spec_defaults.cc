@@ -14,6 +14,7 @@ void FillBuffer(v1::BufferSpec& buffer) {
   if (buffer.capacity_items() == 0) buffer.set_capacity_items(64);
   if (buffer.on_full() == v1::ON_FULL_UNSPECIFIED) buffer.set_on_full(v1::ON_FULL_BLOCK);
   if (!buffer.has_max_bytes()) *buffer.mutable_max_bytes() = buffer.capacity();
+  if (buffer.wake() == v1::WAKE_UNSPECIFIED) buffer.set_wake(v1::WAKE_FENCED);
 }
 
 void FillTask(v1::TaskSpec& task) {

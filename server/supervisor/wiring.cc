@@ -68,6 +68,7 @@ control::OutputSpec PlanOutput(const Model& model, const PipelineRec& pipeline, 
   const uint32_t parts = output.max_bytes == spec.capacity().bytes() ? 1 : PartsOf(model, pipeline, task);
   output.payload_bytes = parts == 1 ? output.max_bytes : spec.capacity().bytes();
   output.on_full = OnFullName(spec.on_full());
+  output.stream = spec.wake() == v1::WAKE_STREAM;
   const std::vector<Port> readers = ReadersOf(model, pipeline, buffer);
   uint64_t born = 0;
   for (const auto& [name, uid] : pipeline.tasks) born = std::max(born, uid);
@@ -274,7 +275,7 @@ std::string WiringSignature(const v1::PipelineSpec& spec, const std::string& tas
     const std::string settings = it == spec.buffers().end()
                                      ? ""
                                      : absl::StrCat(it->second.capacity().bytes(), ",", it->second.max_bytes().bytes(), ",",
-                                                    it->second.capacity_items(), ",", it->second.on_full());
+                                                    it->second.capacity_items(), ",", it->second.on_full(), ",", it->second.wake());
     lines.push_back(absl::StrCat(buffer, "{", settings, "}*", lanes, absl::StrJoin(ends, " ")));
   };
   for (const auto& [port, input] : self->second.inputs()) describe(input.buffer(), true);

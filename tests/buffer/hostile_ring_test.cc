@@ -17,7 +17,7 @@ using testing::TestRing;
 TEST(HostileHeader, IsRefusedAtOpen) {
   const std::vector<std::function<void(RingConstants&)>> lies = {
       [](auto& c) { c.magic = 0; },
-      [](auto& c) { c.version = 2; },
+      [](auto& c) { c.version = kLayoutVersion + 1; },
       [](auto& c) { c.layout = static_cast<RingLayout>(3); },
       [](auto& c) { c.layout = RingLayout::kFixedStride; },
       [](auto& c) { c.lane_id = 0; },

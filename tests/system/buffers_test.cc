@@ -59,6 +59,30 @@ tasks:
   EXPECT_THAT(Ctl({"describe", "buffer", "slow/raw"}).out, HasSubstr("Blocked"));
 }
 
+TEST_F(BuffersTest, AStreamIsReadWithoutALostWakeUp) {
+  StartHost();
+  // Both sides sleep again and again: the counter when 4 are waiting, the relays and the collector when nothing is.
+  ASSERT_TRUE(Apply(R"(
+pipeline: stream
+modules: [flow]
+buffers:
+  raw: {capacity: 64KiB, capacity_items: 4, wake: stream}
+  done: {capacity: 64KiB, capacity_items: 4, wake: stream}
+tasks:
+  counter: {type: flow.Counter, outputs: {numbers: raw}, params: {count: 30000}}
+  trickle: {type: flow.Counter, outputs: {numbers: raw}, params: {count: 1000, first: 30000, pause: 300us}}
+  relay: {type: flow.Relay, replicas: 2, inputs: {in: raw}, outputs: {out: done}}
+  collector: {type: flow.Collector, placement: thread, inputs: {in: done}}
+)")
+                  .ok());
+  EXPECT_TRUE(Eventually([&] {
+    return Number("stream/collector", "distinct") == 31000 || Task("stream/collector").status().state() == v1::TASK_STATE_SUCCEEDED;
+  }));
+  EXPECT_TRUE(WaitForState("stream/collector", v1::TASK_STATE_SUCCEEDED));
+  EXPECT_EQ(Buffer("pipelines/stream/buffers/done").totals().published(), 31000u);
+  EXPECT_THAT(Ctl({"logs", "stream", "--grep", "wake-up was lost"}).out, ::testing::IsEmpty());
+}
+
 TEST_F(BuffersTest, DroppedAndMissedMessagesAreCountedBeyondTheEndOfTheirLanes) {
   StartHost();
   ASSERT_TRUE(Apply(R"(

@@ -24,11 +24,11 @@ struct RingOptions {
   uint64_t lane_id = 1;
   uint32_t epoch = 1;
   uint64_t base = 0;
-  uint64_t capacity = 64;      // messages, 1 .. 2^20
-  uint64_t stride = 0;         // fixed stride: the message's size, rounded up to 8
-  uint64_t payload_bytes = 0;  // descriptors: at least 2 * max_message
-  uint64_t max_message = 0;    // bytes
-  WakeMode wake_mode = WakeMode::kFenced;
+  uint64_t capacity = 64;                  // messages, 1 .. 2^20
+  uint64_t stride = 0;                     // fixed stride: the message's size, rounded up to 8
+  uint64_t payload_bytes = 0;              // descriptors: at least 2 * max_message
+  uint64_t max_message = 0;                // bytes
+  WakeMode wake_mode = WakeMode::kFenced;  // kAsymmetric becomes kFenced where the process may not register for membarriers
   bool lossy = false;
   bool annotated = false;
 };

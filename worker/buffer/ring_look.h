@@ -47,6 +47,7 @@ inline bool RingReader::LookInto(uint64_t number, RingItem& item) {
     const uint64_t tail = this->tail();
     if (!internal::Before(number, tail) || internal::Before(tail, seen_tail_)) return false;
     seen_tail_ = tail;
+    largest_backlog_ = tail - number > largest_backlog_ ? tail - number : largest_backlog_;
   }
   return seen_tail_ - number <= constants_.slots && Find(number, item) == nullptr;
 }

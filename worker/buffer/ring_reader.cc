@@ -6,6 +6,7 @@
 #include "worker/buffer/ring.h"
 #include "worker/buffer/ring_format.h"
 #include "worker/buffer/stop_point.h"
+#include "worker/platform/system.h"
 
 namespace puma {
 
@@ -151,7 +152,10 @@ std::string RingReader::ErrorText() const {
 }
 
 void RingReader::WakePublisher(uint64_t position, const Word64* position_word, uint32_t& seen_want) const {
-  internal::BarrierOfTheBusy(constants_.wake_mode);  // R4: the position before the want; the publisher has F2 between its two
+  // Whom a publisher's membarrier does not reach has a fence of its own.
+  internal::BarrierOfTheBusy(MembarrierRegistered()
+                                 ? constants_.wake_mode
+                                 : WakeMode::kFenced);  // R4: the position before the want; the publisher has F2 between its two
   const uint32_t want = header_->want.load(std::memory_order_acquire);  // R5: pairs with F1
   if ((want & 1) == 0 || want == seen_want) return;
   if (Before(position, header_->want_position.load(std::memory_order_relaxed))) return;

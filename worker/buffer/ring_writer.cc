@@ -7,6 +7,7 @@
 #include "worker/buffer/ring.h"
 #include "worker/buffer/ring_format.h"
 #include "worker/buffer/stop_point.h"
+#include "worker/platform/system.h"
 
 namespace puma {
 
@@ -46,6 +47,9 @@ absl::StatusOr<size_t> RingWriter::BytesNeeded(const RingOptions& options) {
 absl::StatusOr<std::unique_ptr<RingWriter>> RingWriter::Create(std::span<std::byte> memory, const RingOptions& options) {
   auto constants = internal::MakeConstants(options);
   if (!constants.ok()) return constants.status();
+  // Where a sleeper's membarrier would not reach the publisher, it needs its fence.
+  const bool asymmetric = constants->wake_mode == WakeMode::kAsymmetric;
+  if (asymmetric && !MembarrierRegistered() && !RegisterMembarrier()) constants->wake_mode = WakeMode::kFenced;
   if (memory.size() < internal::PlacesOf(*constants).end) return absl::InvalidArgumentError("ring: less memory than BytesNeeded");
   if (reinterpret_cast<uintptr_t>(memory.data()) % kLine != 0)
     return absl::InvalidArgumentError("ring: its memory is not aligned to a line");

@@ -40,7 +40,8 @@ void Fields(Io& io, LaneSpec& v) {
 template <class Io>
 void Fields(Io& io, OutputSpec& v) {
   io("port", v.port), io("buffer", v.buffer), io("epoch", v.epoch), io("capacity", v.capacity), io("payload_bytes", v.payload_bytes);
-  io("max_bytes", v.max_bytes), io("on_full", v.on_full), io("lanes", v.lanes);
+  io("max_bytes", v.max_bytes), io("stream", v.stream), io("on_full", v.on_full), io("lanes", v.lanes);
+  io("huge_pages", v.huge_pages), io("prefault", v.prefault);
 }
 template <class Io>
 void Fields(Io& io, StartSpec& v) {

@@ -43,6 +43,8 @@ struct OutputSpec {
   std::string on_full;          // block, error, warn, ignore, drop_oldest, latest
   std::vector<LaneSpec> lanes;  // at least one; several: the publisher chooses the least filled living one
   uint64_t max_bytes = 0;       // payload of the last spare
+  bool stream = false;          // its lanes wake asymmetrically
+  bool huge_pages = false, prefault = false;
 };
 struct StartSpec {
   std::string pipeline, name;  // name: of the task, with its replica: "detector.0"

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -44,7 +45,17 @@ absl::StatusOr<std::string> BootId() {
   return std::string(text, length);
 }
 
-bool RegisterMembarrier() { return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0; }
+namespace {
+std::atomic<bool> membarrier_registered{false};
+}  // namespace
+
+bool RegisterMembarrier() {
+  const bool granted = ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+  membarrier_registered.store(granted, std::memory_order_relaxed);
+  return granted;
+}
+
+bool MembarrierRegistered() { return membarrier_registered.load(std::memory_order_relaxed); }
 
 UniqueFd PidfdOpen(int pid) { return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 

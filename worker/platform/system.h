@@ -24,6 +24,7 @@ absl::StatusOr<std::string> BootId();
 
 // Registers this process for MEMBARRIER_CMD_GLOBAL_EXPEDITED. The first act of main in every process that maps lanes. False: not available.
 bool RegisterMembarrier();
+bool MembarrierRegistered();  // it was asked for, and granted
 
 UniqueFd PidfdOpen(int pid);
 int PidfdSendSignal(int pidfd, int signal);  // 0 or errno

@@ -32,6 +32,7 @@ struct LaneOptions {
   uint64_t payload_bytes = 0;  // 0: 16 MiB
   uint64_t base = 0;           // number of the first message
   bool lossy = false;
+  bool stream = false;                  // wakes asymmetrically
   std::vector<uint64_t> subscriptions;  // gate from the beginning
 };
 

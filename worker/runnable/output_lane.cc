@@ -19,6 +19,7 @@ RingOptions RingOptionsOf(const LaneOptions& options, const TypeInfo& type) {
   ring.capacity = options.capacity;
   ring.base = options.base;
   ring.lossy = options.lossy;
+  ring.wake_mode = options.stream ? WakeMode::kAsymmetric : WakeMode::kFenced;
   ring.annotated = true;
   if (type.fixed_size != 0) {
     ring.layout = RingLayout::kFixedStride;

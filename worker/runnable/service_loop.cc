@@ -155,6 +155,7 @@ void RunnableCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
   if (at_most <= absl::ZeroDuration()) return;
   const CommandSource* commands = context_.commands.load(std::memory_order_acquire);
   const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + at_most;
+  const uint64_t belt = BeltWakeups();
   SleepOnLanes({.page = page_ != nullptr ? page_->header() : own_header_,
                 .lanes = readers_,
                 .kick = context_.kick,
@@ -162,6 +163,7 @@ void RunnableCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
                 .command_tail = commands != nullptr ? commands->tail_word() : nullptr,
                 .seen_command_tail = commands != nullptr ? commands->tail_seen() : 0,
                 .deadline = deadline});
+  if (BeltWakeups() != belt) logger_.warn("a wake-up was lost: there was work for up to 2 s that nobody woke this process for");
 }
 
 absl::Status RunnableCore::Service() {

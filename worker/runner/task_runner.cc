@@ -183,6 +183,7 @@ absl::Status TaskRunner::ConnectPorts(RunnableCore& core) {
       options.capacity = output.capacity;
       options.payload_bytes = output.payload_bytes;
       options.lossy = *policy == internal::FullPolicy::kOverwrite;
+      options.stream = output.stream;
       options.subscriptions = lane.subscriptions;
       growth.spares.push_back(lane.spares);
       auto made = internal::OutputLane::Create(options, port->type());
