@@ -46,7 +46,10 @@ std::string SinceText(const google::protobuf::Timestamp& since, absl::Time now) 
 
 Table::Cell StateOf(const v1::LaneStatus& lane, absl::Time now) {
   if (!lane.quarantined().empty()) return {"quarantined", Table::Colour::kRed};
-  if (lane.has_blocked_since()) return {absl::StrCat("blocked for ", SinceText(lane.blocked_since(), now)), Table::Colour::kYellow};
+  if (lane.has_blocked_since()) {
+    const std::string since = SinceText(lane.blocked_since(), now);
+    return {since == "0.0 s" ? "blocked" : absl::StrCat("blocked for ", since), Table::Colour::kYellow};
+  }
   return lane.complete() ? "complete" : lane.ended() ? "ended" : "open";
 }
 

@@ -171,8 +171,8 @@ std::string DescribeBuffer(const v1::Buffer& buffer, bool colours, absl::Time no
   };
   append("Lanes", LaneTable(buffer, now));
   for (const v1::LaneStatus& lane : buffer.lanes()) {
-    if (!lane.quarantined().empty())
-      page.Line(0, "Quarantined", absl::StrCat(ShortName(lane.publisher()), ", epoch ", lane.epoch(), ": ", lane.quarantined()));
+    if (lane.quarantined().empty()) continue;
+    page.Line(0, "Quarantined", absl::StrCat(ShortName(lane.publisher()), ", epoch ", lane.epoch(), ": ", lane.quarantined()));
   }
   append("Subscriptions", SubscriptionTable(buffer));
   if (buffer.lanes_size() > 1) append("Lags", LagTable(buffer));

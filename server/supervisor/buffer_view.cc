@@ -9,6 +9,7 @@
 namespace puma::server {
 namespace {
 
+constexpr size_t kQuarantinedShown = 4;
 constexpr uint64_t kMostCounted = uint64_t{1} << 53;
 
 void SetDuration(int64_t ns, google::protobuf::Duration* out) {
@@ -67,6 +68,7 @@ void FillLane(const LaneRec& lane, v1::LaneStatus& out) {
   SetDuration(statistics.blocked_ns, out.mutable_blocked());
   if (statistics.blocked_since_ns != 0 && !Over(lane)) SetTime(statistics.blocked_since_ns, out.mutable_blocked_since());
   SetTime(lane.since_ns, out.mutable_since());
+  out.set_quarantined(lane.quarantined);
 }
 
 void AddReading(const Reading& reading, v1::SubscriptionStatus& out) {
@@ -111,6 +113,9 @@ v1::Buffer ViewBuffer(const Model& model, const PipelineRec& pipeline, const std
   view.set_name(absl::StrCat(PipelineName(pipeline.row.name), "/buffers/", name));
   *view.mutable_spec() = pipeline.spec.buffers().at(name);
   if (auto retired = pipeline.retired.find(name); retired != pipeline.retired.end()) *view.mutable_totals() = retired->second;
+  if (auto bad = pipeline.quarantined.find(name); bad != pipeline.quarantined.end()) {
+    for (const v1::LaneStatus& lane : bad->second) *view.add_lanes() = lane;
+  }
   const std::vector<Port> readers = ReadersOf(model, pipeline, name);
   view.mutable_subscriptions()->Reserve(static_cast<int>(readers.size()));
   std::map<uint64_t, v1::SubscriptionStatus*> subscriptions;
@@ -175,9 +180,16 @@ void Retire(Model& model, const LaneRec& lane) {
   PipelineRec* pipeline = publisher == nullptr ? nullptr : model.pipeline(publisher->row.pipeline);
   const std::string buffer = BufferOfLane(model, lane);
   if (pipeline == nullptr || buffer.empty()) return;
-  v1::BufferTotals& totals = pipeline->retired[buffer];
   v1::LaneStatus status;
   FillLane(lane, status);
+  if (!lane.quarantined.empty()) {
+    std::deque<v1::LaneStatus>& bad = pipeline->quarantined[buffer];
+    status.set_publisher(publisher->full_name);
+    bad.push_back(status);
+    if (bad.size() > kQuarantinedShown) bad.pop_front();
+    return;  // its numbers are not to be added to anything
+  }
+  v1::BufferTotals& totals = pipeline->retired[buffer];
   AddLane(lane, status, totals);
   for (const Port& reader : ReadersOfLane(model, lane)) AddReadingTo(ReadingOf(model, *reader.task, lane), totals);
 }

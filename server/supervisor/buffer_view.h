@@ -14,7 +14,7 @@ v1::Buffer ViewBuffer(const Model& model, const PipelineRec& pipeline, const std
 bool SampleLane(LaneRec& lane, double seconds);
 // The next value of a rate: half of the old one is kept, which is steadier to read; what is below a message a minute is nothing.
 double SmoothRate(double old, uint64_t messages, double seconds);
-// The lane is about to be forgotten: what was counted in it stays with its pipeline.
+// The lane is about to be forgotten: what was counted in it stays with its pipeline, and why it was quarantined.
 void Retire(Model& model, const LaneRec& lane);
 
 // Messages of a lane below the number `until`; those of all of it.

@@ -2,6 +2,7 @@
 #define PUMA_SERVER_SUPERVISOR_MODEL_H_
 // What the supervisor knows: pipelines, tasks, workers, lanes, pages. Plain data; only the loop's thread touches it.
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,11 +24,12 @@ namespace puma::server {
 
 struct PipelineRec {
   PipelineRow row;
-  v1::PipelineSpec spec;                            // defaults filled in
-  std::map<std::string, uint64_t> tasks;            // local name ("detector.0") to uid
-  std::set<std::pair<uint64_t, std::string>> left;  // task and buffer: who was deleted, or reads it no more or not reliably
-  GroupRow group;                                   // uid 0: no thread task ever ran
-  std::map<std::string, v1::BufferTotals> retired;  // by buffer: of lanes that are gone
+  v1::PipelineSpec spec;                                          // defaults filled in
+  std::map<std::string, uint64_t> tasks;                          // local name ("detector.0") to uid
+  std::set<std::pair<uint64_t, std::string>> left;                // task and buffer: who was deleted, or reads it no more or not reliably
+  GroupRow group;                                                 // uid 0: no thread task ever ran
+  std::map<std::string, v1::BufferTotals> retired;                // by buffer: of lanes that are gone
+  std::map<std::string, std::deque<v1::LaneStatus>> quarantined;  // by buffer: the last lanes that could not be believed
 };
 
 // What a lane's grant says of it.
@@ -53,12 +55,14 @@ struct LaneRec : LaneName {
   uint64_t seen_blocked = 0;  // blocked_since at the last look
   uint64_t high_water_bytes = 0;
   double rate = 0;
+  std::string quarantined;  // why it is no longer read, and who found it; "": it is sound
 };
 
 struct PageRec {
   uint64_t id = 0;
   uint64_t task = 0, task_run = 0;
   TaskPageView view;
+  int suspect_looks = 0;  // in a row that found a position in it that can't be
 };
 
 // Counts of a port that outlive its lanes, and the last sample for the rate.

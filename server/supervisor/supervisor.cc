@@ -155,6 +155,7 @@ void Supervisor::Tick() {
   for (auto& [uid, task] : model_.tasks) {
     if (task->worker == 0) continue;
     moved |= SamplePorts(*task, seconds);
+    CheckPage(*task);
   }
   for (const auto& [name, pipeline] : model_.pipelines)
     reconsider_.insert(name);  // what waits for lanes to be drained is not told otherwise

@@ -5,6 +5,7 @@
 //   runs supervisor_shim.cc   messages of the shim, adoption                        supervisor_wire.cc   who gets which segment
 //   supervisor_work.cc   doorbells: slots, results, logs                       supervisor_view.cc   what clients see
 //   supervisor_api.cc    the Engine's calls                        supervisor_letters.cc   messages that are given up
+//   supervisor_distrust.cc   lanes and pages that can't be believed
 #include <atomic>
 #include <cstring>
 #include <deque>
@@ -170,6 +171,13 @@ class Supervisor : public Engine {
   std::shared_ptr<const v1::LogSource> SourceOf(WorkerRec& worker, uint32_t index);
   void TakePipe(WorkerRec& worker, int fd, v1::LogStream stream, std::vector<LogLine>& lines);
   void Quarantine(WorkerRec& worker, const absl::Status& why);
+
+  // ---- supervisor_distrust.cc
+  void OnBadLane(WorkerRec& worker, const control::ResultRecord& record, std::string_view what);
+  void QuarantineLane(LaneRec& lane, const std::string& why);
+  void RefuseLane(TaskRec* publisher, int64_t run, const std::string& why);
+  void CheckPage(TaskRec& reader);
+  void Disgrace(TaskRec& task, const std::string& why);  // its run is judged as failed
 
   // ---- supervisor_view.cc
   void Show(TaskRec& task);  // tells the watchers

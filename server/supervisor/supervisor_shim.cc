@@ -319,11 +319,11 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
   absl::StatusOr<RingReader> ring =
       segment.ok() ? RingReader::Open(std::span<const std::byte>(segment->data(), segment->size())) : segment.status();
   const bool labelled = ParseLaneLabel(CString(item.label, sizeof(item.label)), *lane);
-  if (!ring.ok() || !labelled || ring->constants().lane_id != item.segment) {
-    Log(4, absl::StrCat("a lane of task ", item.task,
-                        " is quarantined: ", ring.ok() ? "its label or id is not the granted one" : std::string(ring.status().message())));
+  if (!ring.ok() || !labelled || ring->constants().lane_id != item.segment || ring->constants().epoch != lane->epoch) {
     SeenLane(item.task, item.segment, labelled && lane->part > 0);
-    return DropSegments({item.segment});
+    DropSegments({item.segment});
+    return RefuseLane(model_.task(item.task), static_cast<int64_t>(item.task_run),
+                      ring.ok() ? "its label, id or epoch is not the granted one" : std::string(ring.status().message()));
   }
   lane->segment = *std::move(segment);
   (void)lane->segment.TakeFd();

@@ -35,6 +35,7 @@ bool Supervisor::PageIsHere(const TaskRec& reader) const {
 void Supervisor::Connect(const Port& port, LaneRec& lane) {
   TaskRec& reader = *port.task;
   if (!PageIsHere(reader) || !reader.start_sent || settle_at_ != 0 || reader.connected.contains(lane.id)) return;
+  if (!lane.quarantined.empty()) return;
   if (!PageSlotFor(reader, lane)) return;
   if (!lane.ended && reader.paged.insert(lane.id).second) SendPage(port, lane);
   if (!lane.ended) return;
@@ -215,6 +216,7 @@ void Supervisor::OnAttached(const shim::Attached& attached) {
 }
 
 bool Supervisor::Drained(const LaneRec& lane) const {
+  if (!lane.quarantined.empty()) return true;
   const PipelineRec* pipeline =
       model_.task(lane.publisher) == nullptr ? nullptr : model_.pipeline(model_.task(lane.publisher)->row.pipeline);
   if (pipeline == nullptr) return true;
@@ -222,7 +224,7 @@ bool Supervisor::Drained(const LaneRec& lane) const {
     if (reader.lossy || Gone(reader.task->life.state)) continue;
     const std::optional<ReadState> state = StateOf(model_, *reader.task, lane);
     if (!state && JoinsNewest(reader) && JoinedLater(*reader.task, lane)) continue;
-    if (!state || state->next < EndOfMessages(lane)) return false;
+    if (!state || MessagesBelow(lane, state->next) < MessagesIn(lane)) return false;
   }
   return true;
 }
@@ -260,7 +262,8 @@ void Supervisor::DropSegments(const std::vector<uint64_t>& ids) {
   for (uint64_t id : ids) {
     if (auto lane = model_.lanes.find(id); lane != model_.lanes.end()) {
       Retire(model_, *lane->second);
-      if (TaskRec* publisher = model_.task(lane->second->publisher)) {
+      TaskRec* publisher = model_.task(lane->second->publisher);
+      if (publisher != nullptr && lane->second->quarantined.empty()) {
         publisher->counts[absl::StrCat("out ", lane->second->port)].retired += MessagesIn(*lane->second);
       }
       for (const Port& reader : ReadersOfLane(model_, *lane->second)) {

@@ -46,6 +46,10 @@ void Supervisor::Drain(WorkerRec& worker, bool last) {
   const absl::Status drained =
       worker.control->DrainResults([&](const control::ResultRecord& record, std::string_view text) { results.emplace_back(record, text); });
   for (const auto& [record, text] : results) {
+    if (record.kind == control::kBadLane) {
+      OnBadLane(worker, record, text);
+      continue;
+    }
     auto describing = describing_.find(worker.id.key);
     if (describing == describing_.end()) {
       invocations_.Answer(worker.id.key, record, text);

@@ -112,7 +112,7 @@ control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, Ta
   for (const Port& publisher : PublishersOf(model, pipeline, buffer)) input.publishers.push_back(publisher.task->row.uid);
   input.lanes_each = task.spec.replicas() > 1 ? 1 : LanesEach(model, pipeline, buffer);
   for (const InputLane& known : LanesReadBy(model, task)) {
-    if (known.reader.port != port || (task.rejoins && !known.lane->ended)) continue;
+    if (known.reader.port != port || (task.rejoins && !known.lane->ended) || !known.lane->quarantined.empty()) continue;
     const std::optional<ReadState> state = StateOf(model, task, *known.lane);
     if (!state || task.page_slots.size() >= TaskPage::kSlots) continue;  // new to it: Connect finds out where it may begin
     control::KnownLane lane;
@@ -120,7 +120,9 @@ control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, Ta
     lane.publisher = known.lane->publisher;
     lane.epoch = known.lane->epoch;
     lane.page_slot = static_cast<uint32_t>(task.page_slots.size());
-    lane.next = state->next;
+    const RingReader& ring = known.lane->ring;
+    const bool possible = state->next - ring.constants().base <= ring.tail() - ring.constants().base;
+    lane.next = possible ? state->next : ring.released();  // from a page that lies: all that is still there
     lane.deliveries = ItsFault(task.life.exit.cause()) ? state->deliveries : EarlierDeliveries(model, task, *known.lane);
     if (model.dead_letters.contains({task.row.uid, lane.lane, lane.next})) {
       ++lane.next;

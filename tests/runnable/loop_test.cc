@@ -275,6 +275,74 @@ TEST_F(LoopTest, ALaneWithoutCompletionWaitsForItsNextEpoch) {
   EXPECT_THAT(seen_.values.Get(), ElementsAre(1, 2));
 }
 
+RingHeader& HeaderOf(TestPublisher<int>& publisher) { return *reinterpret_cast<RingHeader*>(publisher.lane().segment().data()); }
+
+TEST_F(LoopTest, ALaneThatLiesIsLeftAndToldOnceAndItsNextEpochIsRead) {
+  Input("in", {1, 2});
+  Start<Collector>();
+  TestPublisher<int> liar(1, 10, 1), next(1, 11, 2), other(2, 20, 1);
+  Attach(liar, "in", 0);
+  Attach(other, "in", 1);
+  liar.Publish(1);
+  liar.Publish(2);
+  ASSERT_TRUE(Eventually([&] { return seen_.values.size() == 2; }));
+  HeaderOf(liar).tail = 1;
+  other.Publish(3);  // wakes the task
+  ASSERT_TRUE(Eventually([&] { return bad_lanes_.size() == 1; }));
+  EXPECT_EQ(bad_lanes_.Get()[0].first, 10u);
+  EXPECT_THAT(bad_lanes_.Get()[0].second, HasSubstr("ran backwards"));
+  other.Publish(4);
+  other.Complete();
+  Attach(next, "in", 2);
+  next.Publish(5);
+  next.Complete();
+  EXPECT_EQ(Join().kind, Outcome::Kind::kCompleted);
+  EXPECT_THAT(seen_.values.Get(), ::testing::UnorderedElementsAre(1, 2, 3, 4, 5));
+  EXPECT_EQ(bad_lanes_.size(), 1u);
+}
+
+TEST_F(LoopTest, ALaneThatIsNotTheOneThatWasPromisedIsRefused) {
+  Input("in", {1, 2});
+  Start<Collector>();
+  TestPublisher<int> liar(1, 10, 1), broken(1, 12, 2), other(2, 20, 1), next(1, 13, 3);
+  ASSERT_TRUE(Runs());
+  internal::LaneAttachment wrong = liar.Attachment("in", 0);
+  wrong.epoch = 2;
+  runner_->Attach(std::move(wrong));
+  ASSERT_TRUE(Eventually([&] { return bad_lanes_.size() == 1; }));
+  EXPECT_THAT(bad_lanes_.Get()[0].second, HasSubstr("epoch 1 in the place of lane 10 of epoch 2"));
+  HeaderOf(broken).constants.slots = 3;
+  runner_->Attach(broken.Attachment("in", 1));
+  ASSERT_TRUE(Eventually([&] { return bad_lanes_.size() == 2; }));
+  EXPECT_EQ(bad_lanes_.Get()[1].first, 12u);
+  Attach(other, "in", 2);
+  other.Publish(1);
+  other.Complete();
+  Attach(next, "in", 3);
+  next.Complete();
+  EXPECT_EQ(Join().kind, Outcome::Kind::kCompleted);
+  EXPECT_THAT(seen_.values.Get(), ElementsAre(1));
+}
+
+TEST_F(LoopTest, ALaneIsLeftOnRequestAndNotUnderTheHandler) {
+  seen_.go = false;
+  Input("in", {1});
+  Start<Collector>();
+  TestPublisher<int> first(1, 10, 1), second(1, 11, 2);
+  Attach(first, "in", 0);
+  first.Publish(1);
+  first.Publish(2);
+  ASSERT_TRUE(Eventually([&] { return seen_.values.size() == 1; }));
+  runner_->LeaveLane("in", 10);
+  seen_.go = true;
+  Attach(second, "in", 1);
+  second.Publish(3);
+  second.Complete();
+  EXPECT_EQ(Join().kind, Outcome::Kind::kCompleted);
+  EXPECT_THAT(seen_.values.Get(), ElementsAre(1, 3));
+  EXPECT_EQ(bad_lanes_.size(), 0u) << "the host knows";
+}
+
 TEST_F(LoopTest, AnEndedPublisherCompletesAfterWhatItHasPublished) {
   seen_.go = false;
   Input("in", {1});

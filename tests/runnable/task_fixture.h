@@ -161,6 +161,7 @@ class TaskFixture : public ::testing::Test {
       lanes_[id] = s.TakeFd();
       return absl::OkStatus();
     };
+    hooks.bad_lane = [this](uint64_t lane, const std::string& what) { bad_lanes_.Add({lane, what}); };
     hooks.running = [this] { running_.store(true); };
     hooks.ended = [this] { ended_.store(true); };
     running_ = ended_ = false;
@@ -267,6 +268,7 @@ class TaskFixture : public ::testing::Test {
     auto it = lanes_.find(lane);
     return it == lanes_.end() ? -1 : it->second.get();
   }
+  Shared<std::pair<uint64_t, std::string>> bad_lanes_;  // what the task has told of them
   Mutex lanes_mutex_;
   std::map<uint64_t, UniqueFd> lanes_ PUMA_GUARDED_BY(lanes_mutex_);
   std::atomic<bool> running_{false}, ended_{false};

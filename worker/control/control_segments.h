@@ -124,8 +124,9 @@ struct ResultRecord {
   uint32_t slot;
   int32_t code;
   uint32_t length;
-  uint32_t reserved;
-};  // then the result's JSON, or the error's (failure.h)
+  uint32_t kind;  // 0: a result. kBadLane: the slot's task has left lane `id`, whose publisher can't be believed; the text says what it saw
+};                // then the result's JSON, or the error's (failure.h)
+inline constexpr uint32_t kBadLane = 1;
 // W's log ring; its number in the ring is its sequence.
 struct LogEntry {
   int64_t time_unix_ns;

@@ -114,6 +114,8 @@ void WorkerProcess::Receive() {
       return EndLane(*message);
     case shim::Type::kGateDown:
       return GateDown(*message);
+    case shim::Type::kLeaveLane:
+      return LeaveLane(*message);
     default:
       return;  // of a newer shim
   }
@@ -178,6 +180,13 @@ void WorkerProcess::StartRunner(Task& task) {
   };
   hooks.offer_page = [offer](uint64_t id, Segment& segment) { return offer(id, shim::SegmentKind::kPage, segment); };
   hooks.offer_lane = [offer](uint64_t id, Segment& segment) { return offer(id, shim::SegmentKind::kLane, segment); };
+  hooks.bad_lane = [this, slot](uint64_t lane, const std::string& what) {
+    control::ResultRecord record{};
+    record.id = lane;
+    record.slot = slot;
+    record.kind = control::kBadLane;
+    control_->SendResult(record, what);
+  };
   hooks.running = [this, slot] { control_->SetState(slot, control::SlotState::kRunning); };
   hooks.ended = [this, &task] { TaskEnded(task); };
   task.runner = std::make_unique<runner::TaskRunner>(task.spec, std::move(hooks), options);
@@ -309,6 +318,13 @@ void WorkerProcess::GateDown(const ShimMessage& message) {
   if (!down.has_value()) return;
   Task* task = Find(down->slot);
   if (task != nullptr && task->runner != nullptr) task->runner->GateDown(down->lane, down->subscription, down->change);
+}
+
+void WorkerProcess::LeaveLane(const ShimMessage& message) {
+  const auto leave = message.As<shim::LeaveLane>();
+  if (!leave.has_value()) return;
+  Task* task = Find(leave->slot);
+  if (task != nullptr && task->runner != nullptr) task->runner->LeaveLane(std::string(PortName(leave->port)), leave->lane);
 }
 
 }  // namespace puma::process

@@ -59,6 +59,7 @@ class WorkerProcess {
   void AttachPage(const shim::Attach& attach, Task& task, UniqueFd page);
   void EndLane(const ShimMessage& message);
   void GateDown(const ShimMessage& message);
+  void LeaveLane(const ShimMessage& message);
   Task* Find(uint32_t slot);
   void TaskEnded(Task& task);  // on the task's thread: its last words
   bool ReapEnded();            // true: the worker's only task has ended

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "worker/control/failure.h"
 
 namespace puma::internal {
@@ -22,6 +23,7 @@ absl::Status ErrorFromText(const std::string& text) {
 struct InputPort::Lane {
   std::unique_ptr<LaneReader> reader;  // null: quarantined
   uint32_t page_slot = 0;
+  bool left = false;      // not to be read any more
   bool complete = false;  // its completion was seen
   absl::Status error;
   std::optional<RingItem> item;    // what Peek found
@@ -87,12 +89,38 @@ absl::Status InputPort::Attach(LaneAttachment lane, PageSlot& slot) {
     at->lanes.back()->missed = lane.start - stood;
     slot.tag.store(0, std::memory_order_release);
   }
-  auto reader = LaneReader::Open(std::move(lane.fd), slot, lane.start);
-  if (!reader.ok()) return reader.status();
-  at->lanes.back()->reader = *std::move(reader);
   at->lanes.back()->page_slot = lane.page_slot;
+  const uint64_t id = lane.lane, start = lane.start;
+  auto reader = Open(std::move(lane), slot, start);
+  if (!reader.ok()) {
+    if (absl::IsDataLoss(reader.status())) bad_lanes_.push_back({id, std::string(reader.status().message())});
+    return reader.status();
+  }
+  at->lanes.back()->reader = *std::move(reader);
   batch_ = std::clamp<size_t>(at->lanes.back()->reader->ring().constants().capacity / 8, 1, std::min(batch_, kBatch));
   return absl::OkStatus();
+}
+
+// A lane that calls itself by another's id or epoch is as bad as one that can't be read.
+absl::StatusOr<std::unique_ptr<LaneReader>> InputPort::Open(LaneAttachment lane, PageSlot& slot, uint64_t start) {
+  auto reader = LaneReader::Open(std::move(lane.fd), slot, start);
+  if (!reader.ok()) return reader.status();
+  const RingConstants& ring = (*reader)->ring().constants();
+  if (ring.lane_id == lane.lane && ring.epoch == lane.epoch) return reader;
+  slot.tag.store(0, std::memory_order_release);
+  return absl::DataLossError(
+      absl::StrCat("it is lane ", ring.lane_id, " of epoch ", ring.epoch, " in the place of lane ", lane.lane, " of epoch ", lane.epoch));
+}
+
+void InputPort::LeaveLane(uint64_t lane) {
+  for (auto& publisher : publishers_) {
+    for (Epoch& epoch : publisher->epochs) {
+      for (auto& known : epoch.lanes) {
+        if (known->reader == nullptr || known->reader->ring().constants().lane_id != lane) continue;
+        known->left = true;  // its message may be in hand: not unmapped under the handler
+      }
+    }
+  }
 }
 
 // A host that was killed between giving a slot and seeing it taken is followed by one that gives another: the last word counts, since
@@ -100,10 +128,11 @@ absl::Status InputPort::Attach(LaneAttachment lane, PageSlot& slot) {
 absl::Status InputPort::MoveTo(Lane& known, LaneAttachment lane, PageSlot& slot) {
   const uint64_t next = known.reader->next();
   known.item.reset();
-  auto reader = LaneReader::Open(std::move(lane.fd), slot, next);
+  const uint32_t page_slot = lane.page_slot;
+  auto reader = Open(std::move(lane), slot, next);
   if (!reader.ok()) return reader.status();
   known.reader = *std::move(reader);
-  known.page_slot = lane.page_slot;
+  known.page_slot = page_slot;
   return absl::OkStatus();
 }
 
@@ -115,6 +144,7 @@ void InputPort::EndPublisher(uint64_t uid, const absl::Status& error) {
 
 // Looks for the lane's next message. True: there is one.
 bool InputPort::Peek(Lane& lane, const Logger& log) {
+  if (lane.left) lane.reader = nullptr;
   if (lane.reader == nullptr || lane.complete) return false;
   absl::StatusOr<std::optional<RingItem>> found;
   do {
@@ -129,6 +159,7 @@ bool InputPort::Peek(Lane& lane, const Logger& log) {
   } while (true);
   if (!found.ok()) {
     log.error("input \"{}\": lane {} is left: {}", name(), lane.reader->ring().constants().lane_id, std::string(found.status().message()));
+    bad_lanes_.push_back({lane.reader->ring().constants().lane_id, std::string(found.status().message())});
     lane.reader = nullptr;
     return false;
   }
@@ -269,7 +300,7 @@ void InputPort::CollectReaders(std::vector<LaneReader*>& out) {
   for (auto& publisher : publishers_) {
     for (Epoch& epoch : publisher->epochs) {
       for (auto& lane : epoch.lanes) {
-        if (lane->reader != nullptr && !lane->complete) out.push_back(lane->reader.get());
+        if (lane->reader != nullptr && !lane->complete && !lane->left) out.push_back(lane->reader.get());
       }
     }
   }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -47,8 +48,17 @@ class InputPort {
 
   void Connect(InputWiring wiring);
   bool connected() const { return connected_; }
-  // DATA_LOSS: the lane is not acceptable; the input goes on without it.
+  // DATA_LOSS: the lane is not acceptable; the input goes on without it, and it is a bad lane.
   absl::Status Attach(LaneAttachment lane, PageSlot& slot);
+  // Leaves it, drained or not. The publisher's next epoch is read.
+  void LeaveLane(uint64_t lane);
+  // Lanes that were left because they can't be believed, once each.
+  struct BadLane {
+    uint64_t lane;
+    std::string what;
+  };
+  bool has_bad_lanes() const { return !bad_lanes_.empty(); }
+  std::vector<BadLane> TakeBadLanes() { return std::exchange(bad_lanes_, {}); }
   // The publisher will publish no more: after what it has published, it counts as completed, with this error.
   void EndPublisher(uint64_t publisher, const absl::Status& error);
 
@@ -69,6 +79,7 @@ class InputPort {
   struct Lane;
   struct Epoch;
   struct Publisher;
+  static absl::StatusOr<std::unique_ptr<LaneReader>> Open(LaneAttachment lane, PageSlot& slot, uint64_t start);
   static absl::Status MoveTo(Lane& known, LaneAttachment lane, PageSlot& slot);
   bool Peek(Lane& lane, const Logger& log);
   Lane* NextOf(Publisher& publisher, const Logger& log);
@@ -85,6 +96,7 @@ class InputPort {
   size_t turn_ = 0;
   size_t batch_ = 64;
   Lane* in_hand_ = nullptr;
+  std::vector<BadLane> bad_lanes_;
 };
 
 }  // namespace puma::internal

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -54,8 +55,9 @@ struct RunContext {
   KickWord kick;
   std::atomic<bool> stop{false};  // asked for within the process
   std::atomic<CommandSource*> commands{nullptr};
-  std::function<void()> store_positions;  // called on the own thread before it blocks
-  pthread_t thread{};                     // the runnable's own, while it executes
+  std::function<void()> store_positions;                                 // called on the own thread before it blocks
+  std::function<void(uint64_t lane, const std::string& what)> bad_lane;  // tells the host; null: nobody
+  pthread_t thread{};                                                    // the runnable's own, while it executes
   const Logger* logger = nullptr;
   Vitals own;
   Word64* busy_since = &own.busy_since;

@@ -71,6 +71,7 @@ class RunnableCore {
   void Stop() { context_.RequestStop(); }
   void Attach(LaneAttachment lane) PUMA_EXCLUDES(mail_mutex_);
   void EndPublisher(std::string port, uint64_t publisher, absl::Status error) PUMA_EXCLUDES(mail_mutex_);
+  void LeaveLane(std::string port, uint64_t lane) PUMA_EXCLUDES(mail_mutex_);
 
   // What the declarations of a constructor and the methods of Runnable come to.
   void Declare(InputDeclaration declaration);
@@ -101,13 +102,22 @@ class RunnableCore {
     absl::Status error;
   };
 
+  struct LaneLeft {
+    std::string port;
+    uint64_t lane;
+  };
+  using Letter = std::variant<LaneAttachment, PublisherEnd, LaneLeft>;
+
   explicit RunnableCore(CoreOptions options);
   void Mistake(std::string text);
   void CheckPorts();
   absl::Status Mistakes() const;
 
   // The loop.
+  void Post(Letter letter) PUMA_EXCLUDES(mail_mutex_);
   void TakeMail() PUMA_EXCLUDES(mail_mutex_);
+  void TakeLane(LaneAttachment& lane);
+  void ReportBadLanes(InputPort& input);
   absl::Status TickIfDue();
   absl::Status ServeInput(InputPort& input, bool& more);
   absl::Status Handle(InputPort& input, const Received& received);
@@ -144,7 +154,7 @@ class RunnableCore {
   PageHeader own_header_{};  // to sleep with where there is no page
   std::vector<LaneReader*> readers_;
   Mutex mail_mutex_;
-  std::vector<std::variant<LaneAttachment, PublisherEnd>> mail_ PUMA_GUARDED_BY(mail_mutex_);
+  std::vector<Letter> mail_ PUMA_GUARDED_BY(mail_mutex_);
   std::atomic<bool> has_mail_{false};
 };
 

@@ -19,48 +19,57 @@ void MarkIdle(RunContext& context) { context.busy_since->store(0, std::memory_or
 
 // ---- mail from other threads -----------------------------------------------------------------------------------------------------------
 
-void RunnableCore::Attach(LaneAttachment lane) {
+void RunnableCore::Post(Letter letter) {
   {
     MutexLock lock(mail_mutex_);
-    mail_.emplace_back(std::move(lane));
+    mail_.push_back(std::move(letter));
     has_mail_.store(true, std::memory_order_release);
   }
   context_.kick.Kick();
 }
 
+void RunnableCore::Attach(LaneAttachment lane) { Post(std::move(lane)); }
 void RunnableCore::EndPublisher(std::string port, uint64_t publisher, absl::Status error) {
-  {
-    MutexLock lock(mail_mutex_);
-    mail_.emplace_back(PublisherEnd{std::move(port), publisher, std::move(error)});
-    has_mail_.store(true, std::memory_order_release);
-  }
-  context_.kick.Kick();
+  Post(PublisherEnd{std::move(port), publisher, std::move(error)});
 }
+void RunnableCore::LeaveLane(std::string port, uint64_t lane) { Post(LaneLeft{std::move(port), lane}); }
 
 void RunnableCore::TakeMail() {
   if (!has_mail_.load(std::memory_order_acquire)) return;
-  std::vector<std::variant<LaneAttachment, PublisherEnd>> mail;
+  std::vector<Letter> mail;
   {
     MutexLock lock(mail_mutex_);
     mail.swap(mail_);
     has_mail_.store(false, std::memory_order_release);
   }
-  for (auto& letter : mail) {
+  for (Letter& letter : mail) {
     if (auto* end = std::get_if<PublisherEnd>(&letter)) {
       if (InputPort* input = FindInput(end->port)) input->EndPublisher(end->publisher, end->error);
-      continue;
+    } else if (auto* left = std::get_if<LaneLeft>(&letter)) {
+      if (InputPort* input = FindInput(left->port)) input->LeaveLane(left->lane);
+    } else {
+      TakeLane(std::get<LaneAttachment>(letter));
     }
-    auto& lane = std::get<LaneAttachment>(letter);
-    InputPort* input = FindInput(lane.port);
-    if (input == nullptr || page_ == nullptr || lane.page_slot >= TaskPage::kSlots) {
-      logger_.error("lane {} was attached to \"{}\", which is no input of this runnable", lane.lane, lane.port);
-      continue;
-    }
-    const uint64_t id = lane.lane;
-    PageSlot& slot = page_->slot(lane.page_slot);
-    if (absl::Status s = input->Attach(std::move(lane), slot); !s.ok()) {
-      logger_.error("input \"{}\": lane {} can't be read: {}", input->name(), id, s.ToString());
-    }
+  }
+}
+
+void RunnableCore::TakeLane(LaneAttachment& lane) {
+  InputPort* input = FindInput(lane.port);
+  if (input == nullptr || page_ == nullptr || lane.page_slot >= TaskPage::kSlots) {
+    logger_.error("lane {} was attached to \"{}\", which is no input of this runnable", lane.lane, lane.port);
+    return;
+  }
+  const uint64_t id = lane.lane;
+  PageSlot& slot = page_->slot(lane.page_slot);
+  if (absl::Status s = input->Attach(std::move(lane), slot); !s.ok()) {
+    logger_.error("input \"{}\": lane {} can't be read: {}", input->name(), id, s.ToString());
+  }
+  ReportBadLanes(*input);
+}
+
+void RunnableCore::ReportBadLanes(InputPort& input) {
+  for (const InputPort::BadLane& bad : input.TakeBadLanes()) {
+    if (context_.bad_lane) context_.bad_lane(bad.lane, bad.what);
   }
 }
 
@@ -115,6 +124,7 @@ absl::Status RunnableCore::ServeInput(InputPort& input, bool& more) {
     input.NextPublisher();
   }
   input.StorePositions();
+  if (input.has_bad_lanes()) ReportBadLanes(input);
   return input.error();
 }
 

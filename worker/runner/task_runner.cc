@@ -60,6 +60,12 @@ void TaskRunner::EndPublisher(std::string port, uint64_t publisher, absl::Status
   pending_.push_back([port, publisher, error](RunnableCore& core) { core.EndPublisher(port, publisher, error); });
 }
 
+void TaskRunner::LeaveLane(std::string port, uint64_t lane) {
+  MutexLock lock(mutex_);
+  if (core_ != nullptr) return core_->LeaveLane(std::move(port), lane);
+  pending_.push_back([port, lane](RunnableCore& core) { core.LeaveLane(port, lane); });
+}
+
 absl::StatusOr<uint64_t> TaskRunner::SetGate(internal::PageAttachment page) {
   MutexLock lock(mutex_);
   if (core_ == nullptr) return absl::NotFoundError(fmt::format("task \"{}\" is not running", spec_.name));
@@ -118,6 +124,7 @@ Outcome TaskRunner::Run() {
 Outcome TaskRunner::RunCore(std::unique_ptr<RunnableCore> core, TaskPage& page) {
   core->UsePage(&page);
   core->UseCommands(options_.commands);
+  core->context().bad_lane = hooks_.bad_lane;
   if (absl::Status s = ConnectPorts(*core); !s.ok()) return Failed(s, "can't make its lanes");
   Publish(core.get());
   struct Unpublish {

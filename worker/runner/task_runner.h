@@ -23,8 +23,9 @@ struct RunnerHooks {
   std::function<absl::StatusOr<Module::Factory>()> load;                  // finds the type
   std::function<absl::Status(uint64_t id, Segment& segment)> offer_page;  // before anybody could attach anything
   std::function<absl::Status(uint64_t id, Segment& segment)> offer_lane;
-  std::function<void()> running;  // OnStart has returned
-  std::function<void()> ended;    // the thread's last act: Join returns soon
+  std::function<void(uint64_t lane, const std::string& what)> bad_lane;  // a lane was left: its publisher can't be believed
+  std::function<void()> running;                                         // OnStart has returned
+  std::function<void()> ended;                                           // the thread's last act: Join returns soon
 };
 
 struct RunnerOptions {
@@ -49,6 +50,7 @@ class TaskRunner {
   // A lane to read; kept until the runnable is there to take it.
   void Attach(internal::LaneAttachment lane);
   void EndPublisher(std::string port, uint64_t publisher, absl::Status error);
+  void LeaveLane(std::string port, uint64_t lane);
   // A page that gates `lane` from now on; returns the first message that it gets. NOT_FOUND: no such lane here.
   absl::StatusOr<uint64_t> SetGate(internal::PageAttachment page);
   void GateDown(uint64_t lane, uint64_t subscription, control::GateChange change);

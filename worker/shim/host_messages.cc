@@ -72,6 +72,8 @@ void Shim::OnHostMessage(Incoming& message) {
       return OnForward<EndLane>(message, Type::kEndLane, &EndLane::length);
     case Type::kGateDown:
       return OnForward<GateDown>(message, Type::kGateDown, nullptr);
+    case Type::kLeaveLane:
+      return OnForward<LeaveLane>(message, Type::kLeaveLane, nullptr);
     case Type::kSignal:
       return OnSignalOrder(message);
     case Type::kKillTree:

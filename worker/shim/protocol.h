@@ -30,6 +30,7 @@ enum class Type : uint16_t {
   kAckExit,
   kShutdown,
   kPing,
+  kLeaveLane,
   kWelcome = 64,
   kRunItem,
   kSegmentItem,
@@ -166,6 +167,14 @@ struct GateDown {
   uint64_t lane;
   uint32_t slot;
   GateChange change;
+};
+// A lane can't be believed: its reader leaves it at once, drained or not.
+struct LeaveLane {
+  RunId to;
+  uint64_t lane;
+  uint32_t slot;
+  uint32_t reserved;
+  char port[64];
 };
 // A publisher has taken a page as a gate: the subscription's promised messages begin at `start`. Only the publisher's process can say so.
 struct Attached {
