@@ -9,6 +9,7 @@ namespace puma::server {
 namespace {
 
 constexpr uint32_t kMaxReplicas = 64, kMaxRestarts = 10'000;
+constexpr double kMaxSpinNanos = 10e6;
 constexpr int64_t kMaxSeconds = 365 * 24 * 3600;
 
 // One task under the eye.
@@ -72,6 +73,7 @@ class TaskCheck {
     Above("restart.backoff.max", task_.restart().backoff().max());
     Above("start_deadline", task_.start_deadline());
     if (task_.has_watchdog()) Above("watchdog", task_.watchdog());
+    if (!Sane(task_.spin()) || Nanos(task_.spin()) > kMaxSpinNanos) Wrong("spin", "it must be 0 to 10ms: it burns a processor");
     NotBelow("stop.grace", task_.stop().grace());
     NotBelow("stop.term_grace", task_.stop().term_grace());
     if (Nanos(task_.restart().backoff().max()) < Nanos(task_.restart().backoff().initial())) {

@@ -69,6 +69,8 @@ control::OutputSpec PlanOutput(const Model& model, const PipelineRec& pipeline, 
   output.payload_bytes = parts == 1 ? output.max_bytes : spec.capacity().bytes();
   output.on_full = OnFullName(spec.on_full());
   output.stream = spec.wake() == v1::WAKE_STREAM;
+  output.huge_pages = spec.memory().huge_pages();
+  output.prefault = spec.memory().prefault();
   const std::vector<Port> readers = ReadersOf(model, pipeline, buffer);
   uint64_t born = 0;
   for (const auto& [name, uid] : pipeline.tasks) born = std::max(born, uid);
@@ -277,7 +279,8 @@ std::string WiringSignature(const v1::PipelineSpec& spec, const std::string& tas
     const std::string settings = it == spec.buffers().end()
                                      ? ""
                                      : absl::StrCat(it->second.capacity().bytes(), ",", it->second.max_bytes().bytes(), ",",
-                                                    it->second.capacity_items(), ",", it->second.on_full(), ",", it->second.wake());
+                                                    it->second.capacity_items(), ",", it->second.on_full(), ",", it->second.wake(), ",",
+                                                    it->second.memory().huge_pages(), ",", it->second.memory().prefault());
     lines.push_back(absl::StrCat(buffer, "{", settings, "}*", lanes, absl::StrJoin(ends, " ")));
   };
   for (const auto& [port, input] : self->second.inputs()) describe(input.buffer(), true);
@@ -307,6 +310,7 @@ Launch PlanLaunch(const Model& model, TaskRec& task, const std::string& module_p
   }
   spec.log_level = task.spec.log_level() == v1::LOG_LEVEL_UNSPECIFIED ? 2 : static_cast<int>(task.spec.log_level()) - 1;
   spec.alone = alone;
+  spec.spin_ns = static_cast<uint64_t>(task.spec.spin().seconds() * 1'000'000'000 + task.spec.spin().nanos());
   spec.page = new_id();
   task.page_slots.clear();
   task.connected.clear();

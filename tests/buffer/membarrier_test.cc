@@ -48,7 +48,7 @@ uint64_t Exchange(Lane& lane, uint64_t count) {
   std::thread publisher([&] {
     RingWriter* rings[] = {lane.writer.get()};
     for (uint64_t i = 0; i < count; ++i) {
-      if (!WaitForRoom(rings, 8, absl::InfiniteFuture(), {}).ok()) return;
+      if (!WaitForRoom(rings, 8, {}).ok()) return;
       memcpy(lane.writer->TryReserve(8).value().data(), &i, 8);
       lane.writer->Commit(8);
     }
@@ -59,7 +59,7 @@ uint64_t Exchange(Lane& lane, uint64_t count) {
   while (expected < count) {
     auto item = reader->Peek().value();
     if (!item.has_value()) {
-      SleepOnLanes(page.header(), readers, kick, kick.value(), nullptr, 0, absl::InfiniteFuture());
+      SleepOnLanes({.page = page.header(), .lanes = readers, .kick = kick, .seen_kick = kick.value()});
       continue;
     }
     uint64_t number;

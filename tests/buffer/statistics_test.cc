@@ -30,7 +30,7 @@ TEST(StatisticsTest, AWaitForRoomIsCountedAndSeenWhileItLasts) {
   ring.Fill();
   RingWriter* rings[] = {&ring.writer()};
   const int64_t before = MonotonicNanos();
-  std::thread publisher([&] { EXPECT_TRUE(WaitForRoom(rings, 1, absl::InfiniteFuture(), {}).ok()); });
+  std::thread publisher([&] { EXPECT_TRUE(WaitForRoom(rings, 1, {}).ok()); });
   while (ring.reader().Statistics(MonotonicNanos()).blocked_since_ns == 0) std::this_thread::yield();
   const RingStatistics during = ring.reader().Statistics(MonotonicNanos());
   EXPECT_GE(during.blocked_since_ns, before);
@@ -49,9 +49,9 @@ TEST(StatisticsTest, AWaitForRoomIsCountedAndSeenWhileItLasts) {
 TEST(StatisticsTest, AWaitThatFindsRoomAtOnceIsNone) {
   TestRing ring(Fixed(2, 8));
   RingWriter* rings[] = {&ring.writer()};
-  EXPECT_TRUE(WaitForRoom(rings, 8, absl::InfiniteFuture(), {}).ok());
+  EXPECT_TRUE(WaitForRoom(rings, 8, {}).ok());
   ring.Fill(8);
-  EXPECT_FALSE(WaitForRoom(rings, 8, absl::Now(), {}).ok()) << "nor is one without time";
+  EXPECT_FALSE(WaitForRoom(rings, 8, {.deadline = absl::InfinitePast()}).ok()) << "nor is one without time";
   EXPECT_EQ(ring.reader().Statistics(MonotonicNanos()).blocked_times, 0u);
 }
 

@@ -34,6 +34,7 @@ TEST(CheckSpec, FillsInTheDefaults) {
   EXPECT_EQ(Frames(out).capacity().bytes(), 64u << 20);
   EXPECT_EQ(Frames(out).capacity_items(), 64u);
   EXPECT_EQ(Frames(out).on_full(), v1::ON_FULL_BLOCK);
+  EXPECT_EQ(Frames(out).wake(), v1::WAKE_FENCED);
   const v1::TaskSpec& task = Loader(out);
   EXPECT_EQ(task.placement(), v1::PLACEMENT_PROCESS);
   EXPECT_EQ(task.replicas(), 1u);
@@ -138,6 +139,20 @@ TEST(CheckSpec, CapacitiesAreBounded) {
     EXPECT_THAT(After([&](v1::PipelineSpec& spec) { Frames(spec).mutable_capacity()->set_bytes(bytes); }),
                 ElementsAre(StartsWith("buffers.frames.capacity: ")));
   }
+}
+
+TEST(CheckSpec, SpinningIsShort) {
+  EXPECT_THAT(After([](v1::PipelineSpec& spec) { Loader(spec).mutable_spin()->set_nanos(10'000'000); }), IsEmpty());
+  for (const int nanos : {10'000'001, -1}) {
+    EXPECT_THAT(After([&](v1::PipelineSpec& spec) { Loader(spec).mutable_spin()->set_nanos(nanos); }),
+                ElementsAre(StartsWith("tasks.loader.spin: ")));
+  }
+}
+
+TEST(CheckSpec, WakeModesAreKnown) {
+  EXPECT_THAT(After([](v1::PipelineSpec& spec) { Frames(spec).set_wake(v1::WAKE_STREAM); }), IsEmpty());
+  EXPECT_THAT(After([](v1::PipelineSpec& spec) { Frames(spec).set_wake(static_cast<v1::Wake>(9)); }),
+              ElementsAre(StartsWith("buffers.frames.wake: ")));
 }
 
 TEST(CheckSpec, DurationsAreAboveZero) {

@@ -83,6 +83,21 @@ tasks:
   EXPECT_THAT(Ctl({"logs", "stream", "--grep", "wake-up was lost"}).out, ::testing::IsEmpty());
 }
 
+TEST_F(BuffersTest, MoreThanThereIsOfMemoryIsAnErrorAtTheStart) {
+  StartHost();
+  ASSERT_TRUE(Apply(R"(
+pipeline: huge
+modules: [hostile]
+buffers: {texts: {capacity: 900GiB}}
+tasks:
+  speaker: {type: hostile.Scribbler, outputs: {out: texts}, restart: {policy: never}}
+  listener: {type: hostile.Listener, inputs: {in: texts}, params: {path: )" +
+                    Directory() + "/texts}}\n")
+                  .ok());
+  ASSERT_TRUE(WaitForState("huge/speaker", v1::TASK_STATE_FAILED));
+  EXPECT_THAT(Task("huge/speaker").status().last_exit().error().message(), HasSubstr("memory are available"));
+}
+
 TEST_F(BuffersTest, DroppedAndMissedMessagesAreCountedBeyondTheEndOfTheirLanes) {
   StartHost();
   ASSERT_TRUE(Apply(R"(

@@ -152,10 +152,8 @@ std::string RingReader::ErrorText() const {
 }
 
 void RingReader::WakePublisher(uint64_t position, const Word64* position_word, uint32_t& seen_want) const {
-  // Whom a publisher's membarrier does not reach has a fence of its own.
-  internal::BarrierOfTheBusy(MembarrierRegistered()
-                                 ? constants_.wake_mode
-                                 : WakeMode::kFenced);  // R4: the position before the want; the publisher has F2 between its two
+  // R4: the position before the want; the publisher has F2 between its two. Whom its membarrier does not reach has a fence of its own.
+  internal::BarrierOfTheBusy(MembarrierRegistered() ? constants_.wake_mode : WakeMode::kFenced);
   const uint32_t want = header_->want.load(std::memory_order_acquire);  // R5: pairs with F1
   if ((want & 1) == 0 || want == seen_want) return;
   if (Before(position, header_->want_position.load(std::memory_order_relaxed))) return;

@@ -47,7 +47,7 @@ template <class Io>
 void Fields(Io& io, StartSpec& v) {
   io("pipeline", v.pipeline), io("name", v.name), io("task", v.task), io("run", v.run), io("ticket", v.ticket), io("slot", v.slot);
   io("module", v.module), io("module_name", v.module_name), io("type", v.type), io("params", v.params), io("log_level", v.log_level);
-  io("page", v.page), io("alone", v.alone), io("inputs", v.inputs), io("outputs", v.outputs);
+  io("page", v.page), io("spin_ns", v.spin_ns), io("alone", v.alone), io("inputs", v.inputs), io("outputs", v.outputs);
 }
 
 class Writer {

@@ -32,7 +32,8 @@ struct LaneOptions {
   uint64_t payload_bytes = 0;  // 0: 16 MiB
   uint64_t base = 0;           // number of the first message
   bool lossy = false;
-  bool stream = false;                  // wakes asymmetrically
+  bool stream = false;  // wakes asymmetrically
+  bool huge_pages = false, prefault = false;
   std::vector<uint64_t> subscriptions;  // gate from the beginning
 };
 

@@ -10,7 +10,6 @@ namespace puma::internal {
 namespace {
 
 constexpr uint64_t kDefaultPayload = 16 << 20;
-constexpr size_t kReserveBytes = 1 << 20;  // allocated before it is handed out; the rest when it is touched
 
 RingOptions RingOptionsOf(const LaneOptions& options, const TypeInfo& type) {
   RingOptions ring;
@@ -54,7 +53,8 @@ absl::StatusOr<std::unique_ptr<OutputLane>> OutputLane::Create(const LaneOptions
   const RingOptions ring = RingOptionsOf(options, type);
   auto bytes = RingWriter::BytesNeeded(ring);
   if (!bytes.ok()) return bytes.status();
-  auto segment = Segment::Create("puma-lane", *bytes, Seals::kOneWriter, std::min(*bytes, kReserveBytes));
+  // All of it now (4 ms for 16 MiB): what is not there is an error at the start, not a SIGBUS or the kernel's choice in a publisher.
+  auto segment = Segment::Create("puma-lane", *bytes, Seals::kOneWriter, *bytes, {options.huge_pages, options.prefault});
   if (!segment.ok()) return segment.status();
   auto writer = RingWriter::Create({segment->data(), segment->size()}, ring);
   if (!writer.ok()) return writer.status();

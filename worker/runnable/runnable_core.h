@@ -34,6 +34,7 @@ struct CoreOptions {
   std::map<std::string, std::string> params;  // name to JSON text
   std::vector<std::string> inputs, outputs;   // names of the ports that will be connected
   const Word32* log_level = nullptr;          // null: the process's
+  absl::Duration spin;                        // how long it looks for input before it sleeps
   uint32_t slot = 0;                          // names the thread's task in logs and crashes
 };
 
@@ -152,6 +153,7 @@ class RunnableCore {
   Ticker ticker_;
   TaskPage* page_ = nullptr;
   PageHeader own_header_{};  // to sleep with where there is no page
+  Spin spin_{options_.spin};
   std::vector<LaneReader*> readers_;
   Mutex mail_mutex_;
   std::vector<Letter> mail_ PUMA_GUARDED_BY(mail_mutex_);

@@ -172,7 +172,8 @@ void RunnableCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
                 .seen_kick = seen_kick,
                 .command_tail = commands != nullptr ? commands->tail_word() : nullptr,
                 .seen_command_tail = commands != nullptr ? commands->tail_seen() : 0,
-                .deadline = deadline});
+                .deadline = deadline,
+                .spin = &spin_});
   if (BeltWakeups() != belt) logger_.warn("a wake-up was lost: there was work for up to 2 s that nobody woke this process for");
 }
 

@@ -13,6 +13,10 @@
 
 namespace puma::runner {
 
+namespace {
+constexpr uint64_t kMaxSpinNs = 10'000'000;
+}  // namespace
+
 using internal::Outcome;
 using internal::RunnableCore;
 
@@ -146,6 +150,7 @@ absl::StatusOr<std::unique_ptr<RunnableCore>> TaskRunner::Construct() {
   for (const control::InputSpec& input : spec_.inputs) options.inputs.push_back(input.port);
   for (const control::OutputSpec& output : spec_.outputs) options.outputs.push_back(output.port);
   options.log_level = options_.log_level;
+  options.spin = absl::Nanoseconds(static_cast<int64_t>(std::min(spec_.spin_ns, kMaxSpinNs)));
   options.slot = spec_.slot;
   auto core = RunnableCore::Construct(*factory, std::move(options));
   if (core.ok() && options_.busy_since != nullptr) {
@@ -191,6 +196,8 @@ absl::Status TaskRunner::ConnectPorts(RunnableCore& core) {
       options.payload_bytes = output.payload_bytes;
       options.lossy = *policy == internal::FullPolicy::kOverwrite;
       options.stream = output.stream;
+      options.huge_pages = output.huge_pages;
+      options.prefault = output.prefault;
       options.subscriptions = lane.subscriptions;
       growth.spares.push_back(lane.spares);
       auto made = internal::OutputLane::Create(options, port->type());
