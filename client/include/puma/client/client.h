@@ -38,8 +38,8 @@ class Stream {
 // reads always, mutations since each has a request id (an empty one is filled with a random one).
 class Client {
  public:
-  // `address` is "unix:/path/of/socket", "/path/of/socket" or "host:port". UNAVAILABLE: no host listens there; PERMISSION_DENIED: the socket
-  // is not for this user.
+  // `address` is "unix:/path/of/socket", "/path/of/socket" or "host:port". UNAVAILABLE: no host listens there; PERMISSION_DENIED: the
+  // socket is not for this user.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& address, const Options& options = {});
   ~Client();
   Client(const Client&) = delete;
