@@ -200,9 +200,9 @@ TEST(Spin, LooksUntilItIsThereOrTheTimeIsOver) {
   int looks = 0;
   EXPECT_TRUE(spin.Until(absl::InfiniteDuration(), [&] { return ++looks == 3; }));
   EXPECT_EQ(looks, 3);
-  const absl::Time start = absl::Now();
+  const absl::Time start = MonotonicTime();
   EXPECT_FALSE(spin.Until(absl::InfiniteDuration(), [] { return false; }));
-  EXPECT_GE(absl::Now() - start, absl::Microseconds(900));
+  EXPECT_GE(MonotonicTime() - start, absl::Microseconds(900));
   EXPECT_FALSE(Spin().Until(absl::InfiniteDuration(), [] { return true; })) << "without a limit nobody looks";
 }
 
@@ -261,7 +261,7 @@ TEST_P(WakeUp, AKickAndAnInterruptEndASpin) {
   RingWriter* ring = pair.lane.writer.get();
   const RoomWait wait{.kick = &pair.kick, .interrupted = [&] { return stop.load(); }, .spin = &spin};
   EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, wait).status().code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, {.deadline = absl::Now() + absl::Milliseconds(1), .spin = &spin}).status().code(),
+  EXPECT_EQ(WaitForRoom(std::span(&ring, 1), 8, {.deadline = MonotonicTime() + absl::Milliseconds(1), .spin = &spin}).status().code(),
             absl::StatusCode::kDeadlineExceeded);
 }
 
@@ -516,7 +516,7 @@ TEST_P(WakeUp, ALateSubscriptionReadsAllFromTheGrantedNumber) {
     StopNowAndThen(5);
     RingWriter* ring = first.lane.writer.get();
     while (!stop) {
-      if (!WaitForRoom(std::span(&ring, 1), 8, {.deadline = absl::Now() + absl::Milliseconds(100)}).ok()) continue;
+      if (!WaitForRoom(std::span(&ring, 1), 8, {.deadline = MonotonicTime() + absl::Milliseconds(100)}).ok()) continue;
       auto room = ring->TryReserve(8);
       ASSERT_TRUE(room.ok());
       *reinterpret_cast<uint64_t*>(room->data()) = ring->tail();
@@ -525,7 +525,7 @@ TEST_P(WakeUp, ALateSubscriptionReadsAllFromTheGrantedNumber) {
   });
   std::jthread steady([&] {
     while (!stop) {
-      if (first.Drain() == 0) first.Sleep(first.kick.value(), absl::Now() + absl::Milliseconds(10));
+      if (first.Drain() == 0) first.Sleep(first.kick.value(), MonotonicTime() + absl::Milliseconds(10));
     }
     first.lane.writer->RemoveGate(1);
   });

@@ -5,6 +5,7 @@
 
 #include "worker/buffer/ring_format.h"
 #include "worker/buffer/stop_point.h"
+#include "worker/platform/system.h"
 
 namespace puma {
 namespace {
@@ -113,7 +114,7 @@ void Rest(const LaneSleep& sleep, absl::Duration at_most) {
 }  // namespace
 
 void SleepOnLanes(const LaneSleep& sleep) {
-  absl::Duration at_most = sleep.deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : sleep.deadline - absl::Now();
+  absl::Duration at_most = sleep.deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : sleep.deadline - MonotonicTime();
   if (at_most <= absl::ZeroDuration()) return;
   WakeMode mode = WakeMode::kFenced;
   for (LaneReader* lane : sleep.lanes) {

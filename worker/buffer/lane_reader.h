@@ -82,8 +82,8 @@ struct LaneSleep {
   uint32_t seen_kick = 0;                // its value before the last look for work
   const Word32* command_tail = nullptr;  // null: no command ring
   uint32_t seen_command_tail = 0;
-  absl::Time deadline = absl::InfiniteFuture();
-  Spin* spin = nullptr;  // null: sleeps at once
+  absl::Time deadline = absl::InfiniteFuture();  // on MonotonicTime
+  Spin* spin = nullptr;                          // null: sleeps at once
 };
 
 // S0..S5: stores the positions, and sleeps until a lane has something new, the kick word or the command ring moved, or the deadline.

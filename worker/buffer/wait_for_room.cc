@@ -90,7 +90,7 @@ absl::StatusOr<size_t> WaitForRoom(std::span<RingWriter* const> rings, size_t by
     if (auto found = FirstWithRoom(rings, bytes)) return *found;
     const Interrupts interrupts(wait);
     if (wait.interrupted && wait.interrupted()) return absl::CancelledError("ring: the wait for room was interrupted");
-    const absl::Duration left = wait.deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : wait.deadline - absl::Now();
+    const absl::Duration left = wait.deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : wait.deadline - MonotonicTime();
     if (left <= absl::ZeroDuration()) return absl::DeadlineExceededError("ring: no room within the time given");
     const auto look = [&] { return FirstWithRoom(rings, bytes).has_value() || interrupts.Moved(); };
     if (wait.spin != nullptr && wait.spin->Until(left, look)) continue;

@@ -100,11 +100,11 @@ class Spin {
 
 // How a publisher waits for room: for how long, what else may end it, and how long it looks before it sleeps.
 struct RoomWait {
-  absl::Time deadline = absl::InfiniteFuture();
-  KickWord* kick = nullptr;              // null: none
-  const Word32* command_tail = nullptr;  // shared; null: none
-  std::function<bool()> interrupted;     // asked whenever kick or command_tail have moved. Null: never
-  Spin* spin = nullptr;                  // null: sleeps at once
+  absl::Time deadline = absl::InfiniteFuture();  // on MonotonicTime
+  KickWord* kick = nullptr;                      // null: none
+  const Word32* command_tail = nullptr;          // shared; null: none
+  std::function<bool()> interrupted;             // asked whenever kick or command_tail have moved. Null: never
+  Spin* spin = nullptr;                          // null: sleeps at once
 };
 
 }  // namespace puma

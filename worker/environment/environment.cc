@@ -37,10 +37,10 @@ class LocalLink final : public KeeperLink {
       latch->status = status;
       latch->changed.NotifyAll();
     });
-    const absl::Time deadline = absl::Now() + absl::Seconds(10);
+    const absl::Time deadline = MonotonicTime() + absl::Seconds(10);
     MutexLock lock(latch->mutex);
     while (!latch->answered) {
-      const absl::Duration left = deadline - absl::Now();
+      const absl::Duration left = deadline - MonotonicTime();
       if (left <= absl::ZeroDuration()) return absl::DeadlineExceededError("a publisher's process does not say where reading begins");
       latch->changed.WaitFor(latch->mutex, left);
     }
@@ -155,10 +155,10 @@ void JobCore::Finish(const absl::Status& status) {
 absl::Status JobCore::Join(Timeout timeout) {
   if (!timeout.valid() || timeout.as_spec())
     return absl::InvalidArgumentError(fmt::format("\"{}\": a timeout is above zero, kNoWait or kInfinite", name_));
-  const absl::Time deadline = absl::Now() + timeout.duration();
+  const absl::Time deadline = MonotonicTime() + timeout.duration();
   MutexLock lock(mutex_);
   while (!done_) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - MonotonicTime();
     if (left <= absl::ZeroDuration()) return absl::DeadlineExceededError(fmt::format("\"{}\" still runs", name_));
     finished_.WaitFor(mutex_, std::min(left, absl::Hours(1)));
   }

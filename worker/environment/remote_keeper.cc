@@ -116,10 +116,10 @@ void RemoteKeeper::Lost() {
     if (stopping_) return;
   }
   ends_.InvalidateAll(Gone());
-  const absl::Time deadline = absl::Now() + kGrace;
+  const absl::Time deadline = MonotonicTime() + kGrace;
   MutexLock lock(mutex_);
   while (!stopping_) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - MonotonicTime();
     if (left <= absl::ZeroDuration()) ::_exit(1);  // nobody is left who would end this process
     changed_.WaitFor(mutex_, left);
   }

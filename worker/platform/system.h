@@ -17,6 +17,8 @@ absl::Status ErrnoStatus(int error, std::string_view what);
 
 // CLOCK_MONOTONIC in nanoseconds: the same clock in all processes of the machine.
 int64_t MonotonicNanos();
+// The same as an absl::Time: what deadlines are on, for nobody sets this clock.
+inline absl::Time MonotonicTime() { return absl::FromUnixNanos(MonotonicNanos()); }
 // CLOCK_BOOTTIME: goes on while the machine sleeps; with the boot id it orders events over restarts of a process.
 int64_t BootNanos();
 int64_t RealNanos();

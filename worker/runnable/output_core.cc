@@ -192,7 +192,7 @@ absl::StatusOr<MutableBytes> OutputCore::TakeScratch(size_t bytes) {
 absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration at_most) {
   const bool own_thread = context_->OnOwnThread();
   if (own_thread && context_->store_positions) context_->store_positions();
-  const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + at_most;
+  const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : MonotonicTime() + at_most;
   while (true) {
     const uint32_t version = gates_version_.load(std::memory_order_acquire);
     const bool any_living = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->living(); });

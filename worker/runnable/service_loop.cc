@@ -164,7 +164,7 @@ void RunnableCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
   if (ticker_.ticking()) at_most = std::min(at_most, absl::Nanoseconds(std::max<int64_t>(ticker_.next() - MonotonicNanos(), 0)));
   if (at_most <= absl::ZeroDuration()) return;
   const CommandSource* commands = context_.commands.load(std::memory_order_acquire);
-  const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + at_most;
+  const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : MonotonicTime() + at_most;
   const uint64_t belt = BeltWakeups();
   SleepOnLanes({.page = page_ != nullptr ? page_->header() : own_header_,
                 .lanes = readers_,
