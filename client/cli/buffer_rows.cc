@@ -65,7 +65,7 @@ std::string BlockedShare(const v1::BufferTotals& totals) {
   const double observed = absl::ToDoubleSeconds(ToDuration(totals.observed()));
   if (totals.blocked_times() == 0 || observed <= 0) return kNothing;
   const double percent = std::min(100.0, 100 * blocked / observed);
-  return percent < 0.1 ? "<0.1 %" : absl::StrFormat(percent < 10 ? "%.1f %%" : "%.0f %%", percent);
+  return percent < 0.1 ? "<0.1 %" : absl::StrFormat("%.*f %%", percent < 10 ? 1 : 0, percent);
 }
 
 Table BufferTable(const Repeated<v1::Buffer>& buffers, bool wide) {
