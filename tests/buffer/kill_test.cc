@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -75,6 +76,7 @@ class Peer {
 struct StormOptions {
   uint64_t base = 0;
   bool fixed = false, asymmetric = false;
+  bool own_uids = false;                            // each of them another one
   std::string publisher_dies_at, consumer_dies_at;  // stop points, for the first incarnations of each
   uint64_t die_after = 0;
 };
@@ -189,6 +191,7 @@ class Storm {
     words.base = lanes_.empty() ? options_.base : lanes_.back().ring.tail();
     words.fixed = options_.fixed;
     words.asymmetric = options_.asymmetric;
+    if (options_.own_uids) words.uid = 65'000;
     words.subscription = kConsumers;
     DieAt(words, options_.publisher_dies_at, options_.die_after);
     next_lane_ = words.lane;
@@ -229,6 +232,7 @@ class Storm {
     c.page.reset();
     c.slots.clear();
     Words words{.say = Say::kConsume, .run = ++c.run};
+    if (options_.own_uids) words.uid = 65'001 + i;
     DieAt(words, options_.consumer_dies_at, options_.die_after);
     ASSERT_LE(c.states.size(), std::size(words.state));
     for (const ReadState& state : c.states) {
@@ -322,6 +326,20 @@ TEST_P(Storms, LoseNothingAndRepeatOneMessageADeath) {
     }
   }
   storm.Finish();
+}
+
+// Descriptors are all that they share.
+TEST(StormsOfSeveralUsers, LoseNothing) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be several users";
+  for (bool asymmetric : {false, true}) {
+    Storm storm({.base = kWraps, .asymmetric = asymmetric, .own_uids = true});
+    std::mt19937_64 random(Seed());
+    for (uint32_t kill = 0; kill < 12; ++kill) {
+      storm.Serve(std::chrono::microseconds(random() % 20'000));
+      kill % 3 == Storm::kConsumers ? storm.KillPublisher() : storm.KillConsumer(kill % 3);
+    }
+    storm.Finish();
+  }
 }
 
 // Every incarnation dies at its n-th pass, until many have; each time the others go on.

@@ -31,6 +31,7 @@ struct Words {
   uint32_t run = 0;
   uint64_t lane = 0, base = 0, seed = 0;
   uint32_t fixed = 0, asymmetric = 0, slot = 0, subscription = 0;
+  uint32_t uid = 0;        // to run as; 0: as it is
   char die_at[40] = {};    // a stop point; "": nowhere
   uint64_t die_after = 0;  // how often it is passed before
   uint32_t states = 0;

@@ -216,6 +216,7 @@ int main() {
   puma::RegisterMembarrier();
   puma::Packet packet = puma::ReceivePacket(puma::testing::kPeerSocket);
   if (!puma::testing::Hear(packet, puma::start)) return 0;
+  if (const uint32_t uid = puma::start.uid; uid != 0 && (::setresgid(uid, uid, uid) != 0 || ::setresuid(uid, uid, uid) != 0)) return 1;
   if (puma::start.say == puma::testing::Say::kPublish) puma::Publisher().Run();
   puma::Consumer(packet.fds.at(0).get()).Run();
 }
