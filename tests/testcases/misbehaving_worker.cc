@@ -91,9 +91,9 @@ void Detach(bool leader_ends) {
   std::_Exit(forks);
 }
 
-// Touches 256 MiB.
+// Touches 64 MiB.
 [[noreturn]] void EatMemory() {
-  constexpr size_t kBytes = 256 << 20;
+  constexpr size_t kBytes = 64 << 20;
   auto* memory = static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (memory == MAP_FAILED) std::exit(99);
   for (size_t at = 0; at < kBytes; at += 4096) memory[at] = 1;

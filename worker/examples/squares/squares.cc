@@ -37,8 +37,8 @@ int main(int argc, char** argv) {
   bool complete = false;
   while (!complete) {
     PUMA_CHECK_OK(event.Wait(absl::Seconds(30)));
-    auto taken = subscription.Drain([&](const Square& each) { sum += each.square; }, [&](const absl::Status&) { complete = true; });
-    PUMA_CHECK_OK(taken.status());
+    PUMA_CHECK_OK(
+        subscription.Drain([&](const Square& each) { sum += each.square; }, [&](const absl::Status&) { complete = true; }).status());
   }
   PUMA_CHECK_OK(producer.Join());
   std::printf("the squares add up to %ld, between %s\n", sum, std::string(environment->kind()).c_str());

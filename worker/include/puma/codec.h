@@ -28,11 +28,11 @@ namespace internal {
 std::string Demangle(const char* mangled);
 absl::Status WrongSize(const std::type_info& type, size_t got, size_t wanted);
 template <class T>
-constexpr bool IsHandle = std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_reference_v<T>;
+inline constexpr bool IsHandle = std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_reference_v<T>;
 template <>
 inline constexpr bool IsHandle<std::string_view> = true;
 template <class T, size_t N>
-constexpr bool IsHandle<std::span<T, N>> = true;
+inline constexpr bool IsHandle<std::span<T, N>> = true;
 }  // namespace internal
 
 // Plain structs and numbers: written and read where they lie in the lane. Pointers inside a struct can't be recognised: don't.
