@@ -37,24 +37,37 @@ absl::StatusOr<std::vector<Value>> ArgumentsOf(const CommandDeclaration& command
 
 }  // namespace
 
-absl::StatusOr<std::string> RunnableCore::ServeCommand(const CommandCall& call) {
-  const CommandDeclaration* command = nullptr;
-  std::vector<std::string> names;
-  for (const CommandDeclaration& declared : commands_) {
-    names.push_back(declared.name);
-    if (declared.name == call.name) command = &declared;
-  }
-  if (command == nullptr)
+absl::StatusOr<Value> RunnableCore::ServeCommand(const CommandCall& call) {
+  const CommandDeclaration* const command = FindCommand(call.name);
+  if (command == nullptr) {
+    std::vector<std::string> names;
+    for (const CommandDeclaration& declared : commands_) names.push_back(declared.name);
     return absl::InvalidArgumentError(fmt::format("task \"{}\": {}", options_.name, UnknownName("command", call.name, names)));
+  }
   if (call.deadline_ns != 0 && MonotonicNanos() >= call.deadline_ns) {
     return absl::DeadlineExceededError(
         fmt::format("command \"{}\" was not executed: its deadline had passed before task \"{}\" came to it", call.name, options_.name));
   }
-  auto arguments = ArgumentsOf(*command, call.arguments);
-  if (!arguments.ok()) return arguments.status();
+  absl::StatusOr<Value> result;
+  if (call.positional != nullptr) {
+    result = ExecuteCommand(*command, *call.positional);
+  } else {
+    auto arguments = ArgumentsOf(*command, call.arguments);
+    if (!arguments.ok()) return arguments.status();
+    result = ExecuteCommand(*command, *arguments);
+  }
+  if (!result.ok() && !call.answered && command_error_.ok()) command_error_ = result.status();
+  return result;
+}
+
+absl::StatusOr<Value> RunnableCore::ExecuteCommand(const CommandDeclaration& command, std::span<const Value> arguments) {
+  if (arguments.size() != command.arguments.size()) {
+    return absl::InvalidArgumentError(
+        fmt::format("command \"{}\" takes {} arguments, not {}", command.name, command.arguments.size(), arguments.size()));
+  }
   context_.busy_since->store(static_cast<uint64_t>(CoarseNanos()), std::memory_order_relaxed);
-  absl::StatusOr<Value> result = ThroughDoor([&] { return command->thunk(*arguments); });
-  if (result.ok()) return result->ToJson();
+  absl::StatusOr<Value> result = ThroughDoor([&] { return command.thunk(arguments); });
+  if (result.ok()) return result;
   Error error = ErrorOf(result.status());
   if (error.path.empty() || error.path.back() != options_.name) error.path.push_back(options_.name);
   return ToStatus(error);

@@ -46,7 +46,7 @@ struct InputPort::Publisher {
   absl::Status error;
 };
 
-InputPort::InputPort(InputDeclaration declaration) : declaration_(std::move(declaration)) {}
+InputPort::InputPort(InputDeclaration declaration) : Input(std::move(declaration)) {}
 InputPort::~InputPort() = default;
 
 void InputPort::Connect(InputWiring wiring) {
@@ -240,9 +240,9 @@ std::optional<Received> InputPort::Next(const Logger& log) {
     const RingItem& item = *lane->item;
     Received received;
     received.bytes = item.bytes;
-    if (wiring_.lossy && reinterpret_cast<uintptr_t>(item.bytes.data()) % declaration_.type.alignment != 0) {
-      lane->aligned.resize(item.bytes.size() + declaration_.type.alignment);
-      const size_t off = declaration_.type.alignment - reinterpret_cast<uintptr_t>(lane->aligned.data()) % declaration_.type.alignment;
+    if (wiring_.lossy && reinterpret_cast<uintptr_t>(item.bytes.data()) % declaration().type.alignment != 0) {
+      lane->aligned.resize(item.bytes.size() + declaration().type.alignment);
+      const size_t off = declaration().type.alignment - reinterpret_cast<uintptr_t>(lane->aligned.data()) % declaration().type.alignment;
       std::memcpy(lane->aligned.data() + off, item.bytes.data(), item.bytes.size());
       received.bytes = {lane->aligned.data() + off, item.bytes.size()};
     }
@@ -255,7 +255,7 @@ std::optional<Received> InputPort::Next(const Logger& log) {
     m.redelivered = m.delivery > 1;
     if (m.redelivered) lane->reader->CountRedelivery();
     m.missed = lane->missed;
-    m.port = declaration_.name;
+    m.port = name();
     if (const Annotation* a = item.annotation) {
       m.published_ns = a->published_ns;
       m.cause_lane = a->cause_lane;

@@ -1,7 +1,6 @@
 #ifndef PUMA_WORKER_RUNNABLE_INPUT_PORT_H_
 #define PUMA_WORKER_RUNNABLE_INPUT_PORT_H_
-// An input of a runnable: its publishers, each a chain of epochs and their parts, each a lane or several. It says which message is next and
-// when the input is complete; it calls nobody. Only the runnable's thread uses it.
+// An input whose lanes the host attaches: its publishers, each a chain of epochs and their parts, each a lane or several.
 #include <puma/runnable.h>
 
 #include <cstdint>
@@ -16,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "worker/buffer/lane_reader.h"
 #include "worker/platform/unique_fd.h"
-#include "worker/runnable/run_context.h"
+#include "worker/runnable/input.h"
 
 namespace puma::internal {
 
@@ -39,15 +38,12 @@ struct LaneAttachment {
   uint64_t start = 0;
 };
 
-class InputPort {
+class InputPort final : public Input {
  public:
   explicit InputPort(InputDeclaration declaration);
-  ~InputPort();
-  const InputDeclaration& declaration() const { return declaration_; }
-  const std::string& name() const { return declaration_.name; }
+  ~InputPort() override;
 
   void Connect(InputWiring wiring);
-  bool connected() const { return connected_; }
   // DATA_LOSS: the lane is not acceptable; the input goes on without it, and it is a bad lane.
   absl::Status Attach(LaneAttachment lane, PageSlot& slot);
   // Leaves it, drained or not. The publisher's next epoch is read.
@@ -62,18 +58,13 @@ class InputPort {
   // The publisher will publish no more: after what it has published, it counts as completed, with this error.
   void EndPublisher(uint64_t publisher, const absl::Status& error);
 
-  // The next message, of a publisher after the one that the last batch was taken from. Nothing: there is none now. The view is valid until
-  // Finish. A lane that turns out to be corrupt is left and logged.
-  std::optional<Received> Next(const Logger& log);
-  void NextPublisher();  // a batch is over: another one's turn
-  void Begin();          // the handler of what Next returned is about to run
-  void Finish();         // it has returned: the message is done with
-  void StorePositions();
-  void CollectReaders(std::vector<LaneReader*>& out);
-  size_t batch() const { return batch_; }  // messages in a row that don't make a publisher wait for the position
-
-  bool complete() const { return complete_; }  // all publishers are, or one with an error
-  const absl::Status& error() const { return error_; }
+  std::optional<Received> Next(const Logger& log) override;
+  void NextPublisher() override;
+  void Begin() override;
+  void Finish() override;
+  void StorePositions() override;
+  void CollectReaders(std::vector<LaneReader*>& out) override;
+  size_t batch() const override { return batch_; }
 
  private:
   struct Lane;
@@ -88,10 +79,7 @@ class InputPort {
   void CheckComplete();
   Publisher& FindOrAdd(uint64_t uid);
 
-  InputDeclaration declaration_;
   InputWiring wiring_;
-  bool connected_ = false, complete_ = false;
-  absl::Status error_;
   std::vector<std::unique_ptr<Publisher>> publishers_;
   size_t turn_ = 0;
   size_t batch_ = 64;

@@ -51,7 +51,7 @@ void OutputCore::Refuse(absl::Status not_open) {
     not_open_ = std::move(not_open);
   }
   open_.store(false, std::memory_order_release);
-  context_->RequestStop();  // a publisher that waits for room looks up
+  GatesChanged();  // a publisher that waits for room looks up
 }
 
 absl::Status OutputCore::NotOpen() const {

@@ -3,18 +3,21 @@
 // What ports, commands and loop of one run share.
 #include <pthread.h>
 #include <puma/log.h>
+#include <puma/value.h>
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/buffer/waiter.h"
 
 namespace puma {
+class Environment;
 class Segment;
 }
 namespace puma::internal {
@@ -24,14 +27,16 @@ struct CommandCall {
   uint64_t id = 0;
   int64_t deadline_ns = 0;  // CLOCK_MONOTONIC; 0: none
   std::string_view name;
-  std::string_view arguments;  // a JSON object
+  std::string_view arguments;                   // a JSON object
+  const std::vector<Value>* positional = nullptr;  // instead of the object: one value for each argument
+  bool answered = true;                         // false: nobody waits for the result, so an error ends the run
 };
 class CommandSource {
  public:
   virtual ~CommandSource() = default;
-  // Calls `serve` for each command that is there, in order, and answers with what it returns: the result's JSON or an error. True: behind
+  // Calls `serve` for each command that is there, in order, and answers with what it returns. True: behind
   // them stood the request to stop.
-  virtual bool Poll(const std::function<absl::StatusOr<std::string>(const CommandCall&)>& serve) = 0;
+  virtual bool Poll(const std::function<absl::StatusOr<Value>(const CommandCall&)>& serve) = 0;
   virtual bool Pending() const = 0;             // a command or the stop is there; cheap
   virtual bool StopAsked() const = 0;           // a look ahead, past commands that wait; any thread
   virtual const Word32* tail_word() const = 0;  // to sleep on, shared; null: the context's kick word is kicked
@@ -57,6 +62,8 @@ struct RunContext {
   std::atomic<CommandSource*> commands{nullptr};
   std::function<void()> store_positions;                                 // called on the own thread before it blocks
   std::function<void(uint64_t lane, const std::string& what)> bad_lane;  // tells the host; null: nobody
+  std::function<void(std::string type, Value status)> send_status;      // null: nobody listens
+  Environment* environment = nullptr;                                    // for runners of its own
   pthread_t thread{};                                                    // the runnable's own, while it executes
   const Logger* logger = nullptr;
   Vitals own;

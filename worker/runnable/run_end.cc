@@ -9,6 +9,7 @@ namespace puma::internal {
 
 absl::Status RunnableCore::Start() {
   logging::ThreadScope scope(logger_, options_.slot);
+  const ExecutingScope executing(this);
   context_.busy_since->store(static_cast<uint64_t>(CoarseNanos()), std::memory_order_relaxed);
   absl::Status status = ThroughDoor([&] { return self_->OnStart(); });
   context_.busy_since->store(0, std::memory_order_relaxed);
@@ -17,10 +18,12 @@ absl::Status RunnableCore::Start() {
 
 Outcome RunnableCore::Run() {
   logging::ThreadScope scope(logger_, options_.slot);
+  const ExecutingScope executing(this);
   context_.thread = pthread_self();
   for (auto& output : outputs_) output->Open();
   executing_ = true;
   absl::Status status = ThroughDoor([&] { return self_->Execute(); });
+  if (status.ok() && !command_error_.ok()) status = command_error_;
   const bool asked = !inputs_completed_ && stopping();
   const bool stopped = asked && (status.ok() || absl::IsCancelled(status));
   Outcome outcome = End(stopped ? absl::OkStatus() : std::move(status), stopped);
@@ -79,7 +82,7 @@ bool RunnableCore::CompleteAtEnd(absl::Status& error) {
   };
   for (Subscriber& subscriber : subscribers_) {
     bool connected = false;
-    for (InputPort* input : subscriber.inputs) connected = connected || input->connected();
+    for (Input* input : subscriber.inputs) connected = connected || input->connected();
     if (connected && !subscriber.completed) offer(subscriber);
   }
   for (Subscriber& subscriber : subscribers_) {
@@ -106,11 +109,12 @@ bool RunnableCore::CallOnEnd(absl::Status& error) {
   return handled && !error.ok();
 }
 
-// An error does not complete the outputs: whoever runs the task does, once it will not run again.
+// Under the host an error does not complete the outputs: it does, once the task will not run again.
 void RunnableCore::Leave(const absl::Status& error, bool stopped) {
-  for (auto& input : inputs_) input->StorePositions();
+  for (auto& input : inputs_) input->Leave();
+  const bool completes = error.ok() ? !stopped : options_.completes_with_error;
   for (auto& output : outputs_) {
-    if (error.ok() && !stopped && !output->completed()) (void)output->Complete(absl::OkStatus());
+    if (completes && output->connected() && !output->completed()) (void)output->Complete(error);
     output->Close();
   }
 }

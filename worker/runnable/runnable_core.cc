@@ -16,6 +16,7 @@ namespace {
 
 // The core whose object is being constructed on this thread: how Runnable's constructor finds it.
 thread_local RunnableCore* constructing_core = nullptr;
+thread_local RunnableCore* executing_core = nullptr;
 
 std::string MessageOf(const absl::Status& status) { return std::string(status.message().data(), status.message().size()); }
 
@@ -89,7 +90,7 @@ absl::StatusOr<std::unique_ptr<RunnableCore>> RunnableCore::Construct(Module::Fa
   });
   core->constructing_ = false;
   if (!constructed.ok()) return constructed;
-  if (core->options_.scope == Scope::kChild) core->CheckPorts();
+  if (core->options_.scope != Scope::kDescribe) core->CheckPorts();
   if (absl::Status mistakes = core->Mistakes(); !mistakes.ok()) return mistakes;
   return core;
 }
@@ -122,6 +123,14 @@ void RunnableCore::CheckPorts() {
   for (const std::string& name : options_.outputs) {
     if (!has(outputs, name)) Mistake(UnknownName("output", name, outputs));
   }
+  std::vector<std::string> passed;
+  for (const auto& each : passed_) passed.push_back(each->name);
+  for (const std::string& name : options_.passed) {
+    if (!has(passed, name)) Mistake(UnknownName("buffer to be passed on", name, passed));
+  }
+  for (const std::string& name : passed) {
+    if (!has(options_.passed, name)) Mistake(fmt::format("no buffer is given for \"{}\", to be passed on", name));
+  }
   for (const auto& input : inputs_) {
     if (!input->declaration().options.optional && !has(options_.inputs, input->name())) {
       Mistake(fmt::format("input \"{}\" is not connected to a buffer", input->name()));
@@ -135,10 +144,38 @@ void RunnableCore::CheckPorts() {
 }
 
 InputPort* RunnableCore::FindInput(std::string_view name) {
-  for (auto& input : inputs_) {
-    if (input->name() == name) return input.get();
+  for (InputPort* input : lane_inputs_) {
+    if (input->name() == name) return input;
   }
   return nullptr;
+}
+
+const CommandDeclaration* RunnableCore::FindCommand(std::string_view name) const {
+  for (const CommandDeclaration& declared : commands_) {
+    if (declared.name == name) return &declared;
+  }
+  return nullptr;
+}
+
+const CommandDeclaration* RunnableCore::FindMethod(std::string_view key) const {
+  for (const CommandDeclaration& declared : commands_) {
+    if (declared.key == key) return &declared;
+  }
+  return nullptr;
+}
+
+std::string RunnableCore::Declarations() const {
+  std::string text;
+  for (const auto& param : params_) text += fmt::format("parameter {} {}\n", param.name, param.type);
+  for (const auto& input : inputs_) text += fmt::format("input {} {}\n", input->name(), input->declaration().type.name());
+  for (const auto& output : outputs_) text += fmt::format("output {} {}\n", output->port(), output->type().name());
+  for (const auto& passed : passed_) text += fmt::format("passed on {} {}\n", passed->name, passed->type.name());
+  for (const auto& command : commands_) {
+    text += fmt::format("command {} {}", command.name, command.result);
+    for (const Argument& argument : command.arguments) text += fmt::format(" {} {}", argument.name, argument.type);
+    text += "\n";
+  }
+  return text;
 }
 
 OutputCore* RunnableCore::FindOutput(std::string_view name) {
@@ -153,9 +190,15 @@ OutputCore* RunnableCore::FindOutput(std::string_view name) {
 void RunnableCore::Declare(InputDeclaration declaration) {
   if (!constructing_) return Mistake("an input declared outside of the constructor");
   if (declaration.name.empty()) Mistake("an input without a name");
-  if (FindInput(declaration.name) != nullptr) Mistake(fmt::format("input \"{}\" is declared twice", declaration.name));
-  inputs_.push_back(std::make_unique<InputPort>(std::move(declaration)));
-  InputPort* input = inputs_.back().get();
+  if (std::any_of(inputs_.begin(), inputs_.end(), [&](const auto& known) { return known->name() == declaration.name; })) Mistake(fmt::format("input \"{}\" is declared twice", declaration.name));
+  if (options_.make_input) {
+    inputs_.push_back(options_.make_input(std::move(declaration)));
+  } else {
+    auto port = std::make_unique<InputPort>(std::move(declaration));
+    lane_inputs_.push_back(port.get());
+    inputs_.push_back(std::move(port));
+  }
+  Input* const input = inputs_.back().get();
   for (Subscriber& subscriber : subscribers_) {
     if (subscriber.key != nullptr && subscriber.key == input->declaration().subscriber) {
       subscriber.inputs.push_back(input);
@@ -180,6 +223,23 @@ void RunnableCore::Declare(CommandDeclaration declaration) {
     if (known.name == declaration.name) Mistake(fmt::format("command \"{}\" is declared twice", declaration.name));
   }
   commands_.push_back(std::move(declaration));
+}
+
+std::shared_ptr<PassedBuffer> RunnableCore::DeclarePassed(std::string_view name, TypeInfo type) {
+  auto passed = std::make_shared<PassedBuffer>();
+  passed->name = name;
+  passed->type = type;
+  if (!constructing_) Mistake("a buffer to be passed on, declared outside of the constructor");
+  if (name.empty()) Mistake("a buffer to be passed on without a name");
+  for (const auto& known : passed_) {
+    if (known->name == name) Mistake(fmt::format("\"{}\", to be passed on, is declared twice", name));
+  }
+  passed_.push_back(passed);
+  return passed;
+}
+
+void RunnableCore::SendStatus(std::string type, Value status) {
+  if (context_.send_status) context_.send_status(std::move(type), std::move(status));
 }
 
 absl::StatusOr<Value> RunnableCore::DeclareParam(std::string_view name, std::string type, const Value* default_value,
@@ -215,10 +275,17 @@ absl::StatusOr<Value> DeclareParam(RunnableCore& core, std::string_view name, st
   return core.DeclareParam(name, std::move(type), default_value, help);
 }
 void ParamFailed(RunnableCore& core, std::string_view name, const absl::Status& status) { core.ParamFailed(name, status); }
+std::shared_ptr<PassedBuffer> DeclarePassed(RunnableCore& core, std::string_view name, TypeInfo type) {
+  return core.DeclarePassed(name, type);
+}
+void SendStatus(RunnableCore& core, std::string type, Value status) { core.SendStatus(std::move(type), std::move(status)); }
 Runnable* Self(RunnableCore& core) { return core.self(); }
 Scope ScopeOf(const RunnableCore& core) { return core.options().scope; }
 
 RunnableCore* ConstructingCore() { return constructing_core; }
+RunnableCore* CurrentCore() { return executing_core; }
+ExecutingScope::ExecutingScope(RunnableCore* core) : outer_(std::exchange(executing_core, core)) {}
+ExecutingScope::~ExecutingScope() { executing_core = outer_; }
 
 }  // namespace internal
 
@@ -240,5 +307,9 @@ bool Runnable::WaitForCommands(absl::Duration at_most) { return core_->WaitForCo
 absl::Status Runnable::SetTickInterval(absl::Duration interval) { return core_->ticker().SetInterval(interval); }
 absl::Status Runnable::ResumeTicks() { return core_->ticker().Resume(MonotonicNanos()); }
 void Runnable::PauseTicks() { core_->ticker().Pause(); }
+Environment& Runnable::environment() {
+  if (core_->context().environment == nullptr) Throw(FailedPrecondition("puma: there is an environment only while the runnable executes"));
+  return *core_->context().environment;
+}
 
 }  // namespace puma

@@ -4,6 +4,7 @@
 // and destroys it; other threads may stop it, attach lanes and end publishers meanwhile.
 #include <puma/module.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "worker/buffer/task_page.h"
 #include "worker/platform/mutex.h"
+#include "worker/runnable/input.h"
 #include "worker/runnable/input_port.h"
 #include "worker/runnable/output_core.h"
 #include "worker/runnable/run_context.h"
@@ -33,6 +35,9 @@ struct CoreOptions {
   Scope scope = Scope::kChild;
   std::map<std::string, std::string> params;  // name to JSON text
   std::vector<std::string> inputs, outputs;   // names of the ports that will be connected
+  std::vector<std::string> passed;            // buffers that go on to runners of its own
+  std::function<std::unique_ptr<Input>(InputDeclaration)> make_input;  // null: an InputPort
+  bool completes_with_error = false;  // an error of the run goes on through its outputs; else whoever runs the task decides when
   const Word32* log_level = nullptr;          // null: the process's
   absl::Duration spin;                        // how long it looks for input before it sleeps
   uint32_t slot = 0;                          // names the thread's task in logs and crashes
@@ -52,16 +57,23 @@ class RunnableCore {
   ~RunnableCore();
 
   const std::vector<ParamDeclaration>& params() const { return params_; }
-  const std::vector<std::unique_ptr<InputPort>>& inputs() const { return inputs_; }
+  const std::vector<std::unique_ptr<Input>>& inputs() const { return inputs_; }
   const std::vector<std::shared_ptr<OutputCore>>& outputs() const { return outputs_; }
   const std::vector<CommandDeclaration>& commands() const { return commands_; }
-  InputPort* FindInput(std::string_view name);
+  const std::vector<std::shared_ptr<PassedBuffer>>& passed() const { return passed_; }
+  const CommandDeclaration* FindCommand(std::string_view name) const;
+  // The first command that was declared with this method (two that a linker folded into one do the same); null: none.
+  const CommandDeclaration* FindMethod(std::string_view key) const;
+  // All declarations in one text: the same for both halves of a runnable, or something is wrong.
+  std::string Declarations() const;
+  InputPort* FindInput(std::string_view name);  // whose lanes the host attaches
   OutputCore* FindOutput(std::string_view name);
   RunContext& context() { return context_; }
   const CoreOptions& options() const { return options_; }
 
   // Wiring, before Start.
   void UsePage(TaskPage* page) { page_ = page; }
+  void SleepOn(PageHeader* header) { sleep_header_ = header; }  // instead of the page's
   void UseCommands(CommandSource* source) { context_.commands.store(source, std::memory_order_release); }
 
   // OnStart. Then Execute and the end: subscribers completed, hook, subscriptions left, outputs completed or left.
@@ -78,6 +90,8 @@ class RunnableCore {
   void Declare(InputDeclaration declaration);
   std::shared_ptr<OutputCore> Declare(std::string_view name, TypeInfo type, OutputOptions options);
   void Declare(CommandDeclaration declaration);
+  std::shared_ptr<PassedBuffer> DeclarePassed(std::string_view name, TypeInfo type);
+  void SendStatus(std::string type, Value status);
   absl::StatusOr<Value> DeclareParam(std::string_view name, std::string type, const Value* default_value, std::string_view help);
   void ParamFailed(std::string_view name, const absl::Status& status);
   absl::Status Service();
@@ -93,7 +107,7 @@ class RunnableCore {
   // Inputs that complete together.
   struct Subscriber {
     const void* key = nullptr;
-    std::vector<InputPort*> inputs;
+    std::vector<Input*> inputs;
     OnCompleted on_complete;
     bool completed = false, failed = false;
   };
@@ -118,13 +132,14 @@ class RunnableCore {
   void Post(Letter letter) PUMA_EXCLUDES(mail_mutex_);
   void TakeMail() PUMA_EXCLUDES(mail_mutex_);
   void TakeLane(LaneAttachment& lane);
-  void ReportBadLanes(InputPort& input);
+  void ReportBadLanes();
   absl::Status TickIfDue();
-  absl::Status ServeInput(InputPort& input, bool& more);
-  absl::Status Handle(InputPort& input, const Received& received);
+  absl::Status ServeInput(Input& input, bool& more);
+  absl::Status Handle(Input& input, const Received& received);
   absl::Status CompleteSubscribers(bool& all);
   void Sleep(uint32_t seen_kick, absl::Duration at_most);
-  absl::StatusOr<std::string> ServeCommand(const CommandCall& call);
+  absl::StatusOr<Value> ServeCommand(const CommandCall& call);
+  absl::StatusOr<Value> ExecuteCommand(const CommandDeclaration& command, std::span<const Value> arguments);
   bool stopping() const { return stop_served_ || context_.StopAsked(); }
 
   // The end.
@@ -143,15 +158,19 @@ class RunnableCore {
   bool constructing_ = true, executing_ = false, polling_ = false, stop_served_ = false, inputs_completed_ = false;
 
   std::vector<ParamDeclaration> params_;
-  std::vector<std::unique_ptr<InputPort>> inputs_;
+  std::vector<std::unique_ptr<Input>> inputs_;
+  std::vector<InputPort*> lane_inputs_;  // those of them whose lanes the host attaches
   std::vector<std::shared_ptr<OutputCore>> outputs_;
   std::vector<OutputOptions> output_options_;
   std::vector<CommandDeclaration> commands_;
+  std::vector<std::shared_ptr<PassedBuffer>> passed_;
   std::vector<Subscriber> subscribers_;
   std::vector<std::string> mistakes_;
 
   Ticker ticker_;
   TaskPage* page_ = nullptr;
+  PageHeader* sleep_header_ = nullptr;
+  absl::Status command_error_;  // of a command that nobody waits for
   PageHeader own_header_{};  // to sleep with where there is no page
   Spin spin_{options_.spin};
   std::vector<LaneReader*> readers_;
@@ -164,6 +183,19 @@ class RunnableCore {
 std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& names);
 // "unknown KIND "x"; did you mean "y"? There are: a, b"
 std::string UnknownName(std::string_view kind, std::string_view wrong, const std::vector<std::string>& names);
+
+// The core of the runnable that this thread executes; null: none.
+RunnableCore* CurrentCore();
+class ExecutingScope {
+ public:
+  explicit ExecutingScope(RunnableCore* core);
+  ~ExecutingScope();
+  ExecutingScope(const ExecutingScope&) = delete;
+  ExecutingScope& operator=(const ExecutingScope&) = delete;
+
+ private:
+  RunnableCore* const outer_;
+};
 
 // All types of a module as JSON: {"module","types":[{"name","parameters","inputs","outputs","commands"}]}. INVALID_ARGUMENT: a type can't
 // be constructed; the message says which and why.

@@ -64,12 +64,15 @@ void RunnableCore::TakeLane(LaneAttachment& lane) {
   if (absl::Status s = input->Attach(std::move(lane), slot); !s.ok()) {
     logger_.error("input \"{}\": lane {} can't be read: {}", input->name(), id, s.ToString());
   }
-  ReportBadLanes(*input);
+  ReportBadLanes();
 }
 
-void RunnableCore::ReportBadLanes(InputPort& input) {
-  for (const InputPort::BadLane& bad : input.TakeBadLanes()) {
-    if (context_.bad_lane) context_.bad_lane(bad.lane, bad.what);
+void RunnableCore::ReportBadLanes() {
+  for (InputPort* input : lane_inputs_) {
+    if (!input->has_bad_lanes()) continue;
+    for (const InputPort::BadLane& bad : input->TakeBadLanes()) {
+      if (context_.bad_lane) context_.bad_lane(bad.lane, bad.what);
+    }
   }
 }
 
@@ -81,7 +84,7 @@ absl::Status RunnableCore::TickIfDue() {
   return ThroughDoor([&] { return self_->OnTick(PrecisionTimestamp()); });
 }
 
-absl::Status RunnableCore::Handle(InputPort& input, const Received& received) {
+absl::Status RunnableCore::Handle(Input& input, const Received& received) {
   const Message& m = received.message;
   context_.cause_lane = m.lane;
   context_.cause_number = m.sequence;
@@ -95,13 +98,16 @@ absl::Status RunnableCore::Handle(InputPort& input, const Received& received) {
     logger_.error("input \"{}\", lane {}, message {}: {}; it is skipped", input.name(), m.lane, m.sequence, std::string(status.message()));
     status = absl::OkStatus();
   }
-  if (!status.ok()) return status;  // not finished: the next run gets it again
+  if (!status.ok()) {  // not finished: under the host the next run gets it again
+    input.Fail();
+    return status;
+  }
   input.Finish();
   context_.finished->fetch_add(1, std::memory_order_relaxed);
   return absl::OkStatus();
 }
 
-absl::Status RunnableCore::ServeInput(InputPort& input, bool& more) {
+absl::Status RunnableCore::ServeInput(Input& input, bool& more) {
   const CommandSource* commands = context_.commands.load(std::memory_order_acquire);
   int64_t stored_at = 0;
   size_t served = 0;
@@ -124,7 +130,7 @@ absl::Status RunnableCore::ServeInput(InputPort& input, bool& more) {
     input.NextPublisher();
   }
   input.StorePositions();
-  if (input.has_bad_lanes()) ReportBadLanes(input);
+  ReportBadLanes();
   return input.error();
 }
 
@@ -134,7 +140,7 @@ absl::Status RunnableCore::CompleteSubscribers(bool& all) {
   all = true;
   for (Subscriber& subscriber : subscribers_) {
     bool connected = false, complete = true;
-    for (InputPort* input : subscriber.inputs) {
+    for (Input* input : subscriber.inputs) {
       connected = connected || input->connected();
       complete = complete && (!input->connected() || input->complete());
     }
@@ -166,7 +172,8 @@ void RunnableCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
   const CommandSource* commands = context_.commands.load(std::memory_order_acquire);
   const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : MonotonicTime() + at_most;
   const uint64_t belt = BeltWakeups();
-  SleepOnLanes({.page = page_ != nullptr ? page_->header() : own_header_,
+  PageHeader* const header = sleep_header_ != nullptr ? sleep_header_ : page_ != nullptr ? &page_->header() : &own_header_;
+  SleepOnLanes({.page = *header,
                 .lanes = readers_,
                 .kick = context_.kick,
                 .seen_kick = seen_kick,
@@ -183,7 +190,7 @@ absl::Status RunnableCore::Service() {
     const uint32_t seen_kick = context_.kick.value();
     TakeMail();
     if (absl::Status status = TickIfDue(); !status.ok()) return status;
-    if (!PollCommands()) return absl::OkStatus();
+    if (!PollCommands()) return command_error_;
     bool more = false;
     for (auto& input : inputs_) {
       if (!input->connected() || input->complete()) continue;
@@ -214,7 +221,7 @@ bool RunnableCore::PollCommands() {
     stop_served_ = commands->Poll([this](const CommandCall& call) { return ServeCommand(call); });
     polling_ = false;
   }
-  if (context_.stop.load(std::memory_order_acquire)) stop_served_ = true;
+  if (context_.stop.load(std::memory_order_acquire) || !command_error_.ok()) stop_served_ = true;
   return !stop_served_;
 }
 

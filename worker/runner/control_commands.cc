@@ -13,7 +13,7 @@ namespace puma::runner {
 ControlCommands::ControlCommands(control::WorkerControl& control, uint32_t slot)
     : control_(control), slot_(slot), reader_(control.commands(slot)), position_(reader_.constants().base) {}
 
-bool ControlCommands::Poll(const std::function<absl::StatusOr<std::string>(const internal::CommandCall&)>& serve) {
+bool ControlCommands::Poll(const std::function<absl::StatusOr<Value>(const internal::CommandCall&)>& serve) {
   while (!stop_) {
     auto item = reader_.Look(position_);
     if (!item.ok()) {
@@ -35,7 +35,7 @@ bool ControlCommands::Poll(const std::function<absl::StatusOr<std::string>(const
 }
 
 void ControlCommands::Serve(std::span<const std::byte> bytes,
-                            const std::function<absl::StatusOr<std::string>(const internal::CommandCall&)>& serve) {
+                            const std::function<absl::StatusOr<Value>(const internal::CommandCall&)>& serve) {
   control::CommandRecord command;
   if (bytes.size() < sizeof(command)) return;
   std::memcpy(&command, bytes.data(), sizeof(command));
@@ -50,7 +50,7 @@ void ControlCommands::Serve(std::span<const std::byte> bytes,
   auto result = serve(call);
   Answer answer{{command.request_hash[0], command.request_hash[1]}, 0, ""};
   if (result.ok()) {
-    answer.text = *std::move(result);
+    answer.text = result->ToJson();
   } else {
     answer.code = static_cast<int32_t>(result.status().code());
     answer.text = control::FailureToJson(ErrorOf(result.status()), control::kFailureBytes);

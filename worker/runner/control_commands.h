@@ -18,7 +18,7 @@ class ControlCommands : public internal::CommandSource {
   // The slot was opened for this task (WorkerControl::OpenSlot). `control` must outlive it.
   ControlCommands(control::WorkerControl& control, uint32_t slot);
 
-  bool Poll(const std::function<absl::StatusOr<std::string>(const internal::CommandCall&)>& serve) override;
+  bool Poll(const std::function<absl::StatusOr<Value>(const internal::CommandCall&)>& serve) override;
   bool Pending() const override { return reader_.tail() != position_; }
   bool StopAsked() const override { return reader_.header().closed.load(std::memory_order_acquire) != 0; }
   const Word32* tail_word() const override { return reader_.tail_word(); }
@@ -30,7 +30,7 @@ class ControlCommands : public internal::CommandSource {
     int32_t code;
     std::string text;
   };
-  void Serve(std::span<const std::byte> bytes, const std::function<absl::StatusOr<std::string>(const internal::CommandCall&)>& serve);
+  void Serve(std::span<const std::byte> bytes, const std::function<absl::StatusOr<Value>(const internal::CommandCall&)>& serve);
   void Send(const control::CommandRecord& command, const Answer& answer);
   const Answer* FindKept(const control::CommandRecord& command) const;
   void Keep(Answer answer);

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,7 @@ class Runnable;
 using Timestamp = absl::Duration;  // since boot, without sleep: monotonic, the same clock in all processes
 Timestamp PrecisionTimestamp();    // nanoseconds
 
-enum class Scope { kDescribe, kChild };  // only described; about to run
+enum class Scope { kDescribe, kParent, kChild };  // only described; in who makes its runner; about to run
 struct InputOptions {
   bool optional = false;
   std::string help = {};
@@ -33,9 +34,13 @@ struct OutputOptions {
 
 template <class T>
 using Output = Publisher<T>;  // of a runnable: inert except while it executes
+template <class T>
+class Buffer;
+class Environment;
 
 namespace internal {
 
+class BufferCore;
 class RunnableCore;
 using Thunk = std::function<absl::StatusOr<Value>(std::span<const Value>)>;
 struct Argument {
@@ -45,7 +50,19 @@ struct CommandDeclaration {
   std::string name, help, result;
   std::vector<Argument> arguments;
   Thunk thunk;
+  std::string key;  // of the method: MethodKey
 };
+// A buffer that a runnable hands on to runners of its own.
+struct PassedBuffer {
+  std::string name;
+  TypeInfo type{};
+  std::shared_ptr<BufferCore> core;  // null: not given
+};
+// What names a method within one program.
+template <class M>
+std::string MethodKey(M method) {
+  return std::string(typeid(M).name()) + std::string(reinterpret_cast<const char*>(&method), sizeof method);
+}
 struct InputDeclaration {
   std::string name;
   TypeInfo type;
@@ -60,6 +77,8 @@ void DeclareCommand(RunnableCore&, CommandDeclaration);
 absl::StatusOr<Value> DeclareParam(RunnableCore&, std::string_view name, std::string type, const Value* default_value,
                                    std::string_view help);
 void ParamFailed(RunnableCore&, std::string_view name, const absl::Status&);
+std::shared_ptr<PassedBuffer> DeclarePassed(RunnableCore&, std::string_view name, TypeInfo type);
+void SendStatus(RunnableCore&, std::string type, Value status);
 Runnable* Self(RunnableCore&);
 Scope ScopeOf(const RunnableCore&);
 
@@ -114,6 +133,29 @@ absl::StatusOr<Value> Apply([[maybe_unused]] std::span<const Value> in, F&& f, s
 
 }  // namespace internal
 
+// Tells whoever has made the runner something of type S: Runner::LatestStatus<S>, WaitForStatus<S>. Only the runnable's thread uses it.
+template <class S>
+class StatusPort {
+ public:
+  explicit StatusPort(internal::RunnableCore& core) : core_(&core) {}
+  // Never blocks. Without anybody who could listen, as under the host, it does nothing.
+  void Send(const S& status) { internal::SendStatus(*core_, Value::TypeName<S>(), Value::Of<S>(status)); }
+
+ private:
+  internal::RunnableCore* core_;
+};
+
+// A buffer for the inputs and outputs of runners that this runnable makes (environment()).
+template <class T>
+class PassOn {
+ public:
+  explicit PassOn(std::shared_ptr<internal::PassedBuffer> passed) : passed_(std::move(passed)) {}
+  Buffer<T> buffer() const { return Buffer<T>(passed_->core, nullptr); }  // while it executes
+
+ private:
+  std::shared_ptr<internal::PassedBuffer> passed_;
+};
+
 // Handed to a runnable's constructor; valid only there, on its thread. Mistakes are collected and reported together, all at once.
 class Setup {
  public:
@@ -164,8 +206,7 @@ class Setup {
   template <class T>
   puma::Output<T> Output(std::string_view name, OutputOptions options = {}) {
     static_assert(std::is_same_v<T, std::remove_cvref_t<T>>, "puma: a port carries values");
-    static_assert(CrossesProcesses<T>,
-                  "puma: this type can't cross processes: make it a plain struct, a puma::Block or give it a puma::Codec");
+    static_assert(CrossesProcesses<T> || ThreadOnly<T>, "puma: pointers, views and references can't travel");
     return puma::Output<T>(internal::DeclareOutput(core_, name, TypeInfo::Of<T>(), std::move(options)));
   }
 
@@ -187,6 +228,17 @@ class Setup {
   template <class C, class R>
   void Command(std::string_view name, R (C::*f)() const, std::string_view help = "") {
     AddCommand<C, R>(name, f, {}, help);
+  }
+
+  // What this runnable tells its parent of itself.
+  template <class S>
+  StatusPort<S> Status() {
+    static_assert(Passable<S>, "puma: a status is a plain type, or has a puma::Codec");
+    return StatusPort<S>(core_);
+  }
+  template <class T>
+  puma::PassOn<T> PassOn(std::string_view name) {
+    return puma::PassOn<T>(internal::DeclarePassed(core_, name, TypeInfo::Of<T>()));
   }
 
  private:
@@ -225,15 +277,14 @@ class Setup {
   }
   template <class T>
   void AddInput(std::string_view name, InputOptions options, internal::OnReceived f, internal::OnCompleted g) {
-    static_assert(CrossesProcesses<T>,
-                  "puma: this type can't cross processes: make it a plain struct, a puma::Block or give it a puma::Codec");
+    static_assert(CrossesProcesses<T> || ThreadOnly<T>, "puma: pointers, views and references can't travel");
     internal::DeclareInput(core_, {std::string(name), TypeInfo::Of<T>(), std::move(options), nullptr, std::move(f), std::move(g)});
   }
   template <class C, class R, class... A, class F>
   void AddCommand(std::string_view name, F f, std::vector<std::string> names, std::string_view help) {
     static_assert((Passable<std::decay_t<A>> && ...),
                   "puma: an argument of this command can't be passed: use plain types or give it a puma::Codec");
-    internal::CommandDeclaration declaration{std::string(name), std::string(help), internal::ResultName<R>(), {}, nullptr};
+    internal::CommandDeclaration declaration{std::string(name), std::string(help), internal::ResultName<R>(), {}, nullptr, internal::MethodKey(f)};
     [[maybe_unused]] size_t i = 0;
     (declaration.arguments.push_back({names[i++], Value::TypeName<std::decay_t<A>>()}), ...);
     declaration.thunk = [self = Self<C>(), f](std::span<const Value> in) {
@@ -273,6 +324,7 @@ class Runnable {
   absl::Status ResumeTicks();                    // the first tick comes one interval from now; FAILED_PRECONDITION without an interval
   void PauseTicks();
   Timestamp Now() const { return PrecisionTimestamp(); }
+  Environment& environment();  // the kind that it runs in, for runners of its own; throws puma::Exception before OnStart
   const Logger& log() const { return *log_; }
 
  private:
