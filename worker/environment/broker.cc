@@ -40,6 +40,21 @@ void Broker::Add(std::shared_ptr<Served> served) {
 
 void Broker::LookAgain() { RingBell(); }
 
+void Broker::Post(std::function<void()> act) {
+  MutexLock lock(mutex_);
+  posted_.push_back(std::move(act));
+  Begin();
+}
+
+void Broker::CallPosted() {
+  std::vector<std::function<void()>> posted;
+  {
+    MutexLock lock(mutex_);
+    posted.swap(posted_);
+  }
+  for (auto& act : posted) act();
+}
+
 void Broker::Stop() {
   std::thread thread;
   {
@@ -85,6 +100,7 @@ void Broker::Run() {
       }
       parties[i]->Over();
     }
+    CallPosted();
     const int64_t now = MonotonicNanos();
     bool due;
     {
@@ -94,6 +110,7 @@ void Broker::Run() {
     }
     if (due) tick_(now);
   }
+  CallPosted();
   MutexLock lock(mutex_);
   served_.clear();
 }

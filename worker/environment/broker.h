@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "worker/platform/mutex.h"
 #include "worker/platform/unique_fd.h"
@@ -28,12 +29,14 @@ class Broker {
   ~Broker();
   void WakeAt(int64_t monotonic_ns) PUMA_EXCLUDES(mutex_);
   void Add(std::shared_ptr<Served> served) PUMA_EXCLUDES(mutex_);
-  void LookAgain() PUMA_EXCLUDES(mutex_);  // something wants to be sent
-  void Stop() PUMA_EXCLUDES(mutex_);       // joins. What is served is over
+  void LookAgain() PUMA_EXCLUDES(mutex_);                      // something wants to be sent
+  void Post(std::function<void()> act) PUMA_EXCLUDES(mutex_);  // called on the thread, soon
+  void Stop() PUMA_EXCLUDES(mutex_);                           // joins. What is served is over
 
  private:
   void Begin() PUMA_REQUIRES(mutex_);
   void Run() PUMA_EXCLUDES(mutex_);
+  void CallPosted() PUMA_EXCLUDES(mutex_);
   int TimeLeft() PUMA_EXCLUDES(mutex_);
   void RingBell();
 
@@ -42,6 +45,7 @@ class Broker {
   Mutex mutex_;
   std::thread thread_ PUMA_GUARDED_BY(mutex_);
   std::map<int, std::shared_ptr<Served>> served_ PUMA_GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> posted_ PUMA_GUARDED_BY(mutex_);
   int64_t wake_at_ PUMA_GUARDED_BY(mutex_) = 0;
   bool stopping_ PUMA_GUARDED_BY(mutex_) = false;
 };

@@ -1,5 +1,6 @@
 #include "worker/environment/code_address.h"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <link.h>
 
@@ -62,7 +63,8 @@ absl::StatusOr<CodeAddress> AddressOf(const void* code) {
   return address;
 }
 
-absl::StatusOr<void*> CodeAt(const CodeAddress& address) {
+namespace {
+absl::StatusOr<void*> CodeOfLoaded(const CodeAddress& address) {
   absl::StatusOr<void*> code = absl::NotFoundError(fmt::format("the function's object file \"{}\" is not loaded here", address.object));
   ForEachObject([&](const Object& object) {
     if (NameOf(object) != address.object) return false;
@@ -74,6 +76,16 @@ absl::StatusOr<void*> CodeAt(const CodeAddress& address) {
     return true;
   });
   return code;
+}
+}  // namespace
+
+absl::StatusOr<void*> CodeAt(const CodeAddress& address) {
+  auto code = CodeOfLoaded(address);
+  if (!absl::IsNotFound(code.status()) || !address.object.starts_with('/')) return code;
+  // A module that its program has loaded. It stays: what it makes may outlive any scope.
+  if (::dlopen(address.object.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) == nullptr)
+    return absl::NotFoundError(fmt::format("\"{}\" can't be loaded: {}", address.object, ::dlerror()));
+  return CodeOfLoaded(address);
 }
 
 }  // namespace puma::internal

@@ -39,11 +39,21 @@ absl::Status InBuffer(const BufferFacts& facts, const absl::Status& status) {
 // ---- publishers ------------------------------------------------------------------------------------------------------------------------
 
 PublisherEnd::PublisherEnd(const BufferFacts& facts, const TypeInfo& type, Ends* ends, KeeperLink* link, std::shared_ptr<void> environment)
-    : buffer_(facts.name), ends_(ends), link_(link), environment_(std::move(environment)), output_("", type, &context_) {
+    : buffer_(facts.name),
+      ends_(ends),
+      link_(link),
+      environment_(std::move(environment)),
+      output_(std::make_shared<OutputCore>("", type, &context_)) {
   context_.logger = &BufferLog();
-  output_.ForProgram(
+  output_->ForProgram(
       absl::FailedPreconditionError(fmt::format("buffer \"{}\": this publisher has been ended", facts.name)),
       [this] { link_->PublisherCompleted(number_); }, [this] { EndByHand(); });
+}
+
+PublisherEnd::PublisherEnd(const BufferFacts& facts, std::shared_ptr<OutputCore> output, Ends* ends, KeeperLink* link)
+    : buffer_(facts.name), ends_(ends), link_(link), output_(std::move(output)) {
+  output_->ForProgram(
+      NotExecuting(), [this] { link_->PublisherCompleted(number_); }, nullptr);
 }
 
 PublisherEnd::~PublisherEnd() { Leave(); }
@@ -54,11 +64,11 @@ absl::Status PublisherEnd::Open(uint64_t number, const BufferFacts& facts) {
   options.capacity = facts.capacity;
   options.payload_bytes = facts.payload_bytes;
   options.lossy = facts.lossy();
-  auto lane = OutputLane::Create(options, output_.type());
+  auto lane = OutputLane::Create(options, output_->type());
   if (!lane.ok()) return lane.status();
   std::vector<std::unique_ptr<OutputLane>> lanes;
   lanes.push_back(*std::move(lane));
-  output_.Connect(facts.name, PolicyOf(facts.on_full), std::move(lanes));
+  output_->Connect(facts.name, PolicyOf(facts.on_full), std::move(lanes));
   number_ = number;
   return absl::OkStatus();
 }
@@ -73,13 +83,29 @@ void PublisherEnd::EndByHand() {
 
 void PublisherEnd::Leave() {
   if (number_ == 0 || left_.exchange(true, std::memory_order_acq_rel)) return;
-  output_.Close();
+  output_->Close();
   link_->ClosePublisher(number_);
   ends_->Forget(number_);
 }
 
 std::shared_ptr<PublisherEnd> Ends::OpenPublisher(const BufferFacts& facts, const TypeInfo& type, std::shared_ptr<void> environment) {
   auto end = std::make_shared<PublisherEnd>(facts, type, this, link_, std::move(environment));
+  if (absl::Status status = Announce(end, facts, 0); status.ok()) {
+    end->Opened();
+  } else {
+    end->Refuse(status);
+  }
+  return end;
+}
+
+absl::StatusOr<std::shared_ptr<PublisherEnd>> Ends::ConnectOutput(const BufferFacts& facts, std::shared_ptr<OutputCore> output,
+                                                                  uint64_t seat) {
+  auto end = std::make_shared<PublisherEnd>(facts, std::move(output), this, link_);
+  if (absl::Status status = Announce(end, facts, seat); !status.ok()) return status;
+  return end;
+}
+
+absl::Status Ends::Announce(const std::shared_ptr<PublisherEnd>& end, const BufferFacts& facts, uint64_t seat) {
   const uint64_t number = NewNumber();
   absl::Status status = end->Open(number, facts);
   if (status.ok()) {
@@ -87,15 +113,10 @@ std::shared_ptr<PublisherEnd> Ends::OpenPublisher(const BufferFacts& facts, cons
       MutexLock lock(mutex_);
       publishers_[number] = end.get();
     }
-    status = link_->OpenPublisher(facts.id, number, end->lane().segment().TakeFd());
+    status = link_->OpenPublisher(facts.id, number, end->lane().segment().TakeFd(), seat);
     if (!status.ok()) Forget(number);
   }
-  if (status.ok()) {
-    end->Opened();
-  } else {
-    end->Refuse(InBuffer(facts, status));
-  }
-  return end;
+  return InBuffer(facts, status);
 }
 
 void Ends::Forget(uint64_t lane) {

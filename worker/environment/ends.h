@@ -25,6 +25,8 @@ class Ends final : public Party {
 
   // `environment` is kept as long as the end. What goes wrong meets the first use.
   std::shared_ptr<PublisherEnd> OpenPublisher(const BufferFacts& facts, const TypeInfo& type, std::shared_ptr<void> environment);
+  // A runnable's output publishes there, with a seat that was reserved for it. It is left by PublisherEnd::Leave.
+  absl::StatusOr<std::shared_ptr<PublisherEnd>> ConnectOutput(const BufferFacts& facts, std::shared_ptr<OutputCore> output, uint64_t seat);
   std::shared_ptr<SubscriptionCore> OpenSubscription(const BufferFacts& facts, const TypeInfo& type, std::shared_ptr<EventCore> event,
                                                      SubscribeOptions options, std::shared_ptr<void> environment);
   void Forget(uint64_t lane) PUMA_EXCLUDES(mutex_);
@@ -39,6 +41,7 @@ class Ends final : public Party {
   bool Alive() override { return true; }
 
  private:
+  absl::Status Announce(const std::shared_ptr<PublisherEnd>& end, const BufferFacts& facts, uint64_t seat) PUMA_EXCLUDES(mutex_);
   uint64_t NewNumber() { return (range_ << 32) + last_.fetch_add(1, std::memory_order_relaxed) + 1; }
   std::shared_ptr<SubscriptionCore> Find(uint64_t subscription) PUMA_EXCLUDES(mutex_);
 
@@ -55,13 +58,13 @@ class PublisherEnd {
  public:
   PublisherEnd(const BufferFacts& facts, const TypeInfo& type, Ends* ends, KeeperLink* link, std::shared_ptr<void> environment);
   ~PublisherEnd();
+  PublisherEnd(const BufferFacts& facts, std::shared_ptr<OutputCore> output, Ends* ends, KeeperLink* link);  // of a runnable
   absl::Status Open(uint64_t number, const BufferFacts& facts);  // its lane; nobody else knows it yet
-  void Refuse(const absl::Status& why) { output_.Refuse(why); }
+  void Refuse(const absl::Status& why) { output_->Refuse(why); }
   void Leave();  // once
-  OutputCore& output() { return output_; }
-  OutputLane& lane() { return *output_.lanes().front(); }
-  uint64_t number() const { return number_; }
-  void Opened() { output_.Open(); }
+  OutputCore& output() { return *output_; }
+  OutputLane& lane() { return *output_->lanes().front(); }
+  void Opened() { output_->Open(); }
 
  private:
   void EndByHand();
@@ -71,8 +74,8 @@ class PublisherEnd {
   const std::shared_ptr<void> environment_;
   uint64_t number_ = 0;  // 0: it could not be opened
   std::atomic<bool> left_{false};
-  RunContext context_;
-  OutputCore output_;
+  RunContext context_;  // of a program's own publisher
+  const std::shared_ptr<OutputCore> output_;
 };
 
 }  // namespace puma::internal

@@ -1,11 +1,15 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <puma/environment.h>
 #include <puma/log.h>
 
+#include <cerrno>
 #include <csignal>
 #include <utility>
 
 #include "worker/environment/environment_core.h"
+#include "worker/environment/remote_party.h"
+#include "worker/platform/seqpacket.h"
 #include "worker/platform/system.h"
 #include "worker/runnable/door.h"
 
@@ -16,10 +20,22 @@ namespace {
 // The keeper in this very process.
 class LocalLink final : public KeeperLink {
  public:
-  LocalLink(Keeper& keeper, Party& party) : keeper_(keeper), party_(party) {}
-  absl::StatusOr<BufferFacts> FindBuffer(std::string_view name) override { return keeper_.FindBuffer(name); }
-  absl::Status OpenPublisher(uint64_t buffer, uint64_t lane, UniqueFd fd) override {
-    return keeper_.OpenPublisher(party_, buffer, lane, std::move(fd));
+  LocalLink(EnvironmentCore& environment, Keeper& keeper, Party& party) : environment_(environment), keeper_(keeper), party_(party) {}
+  absl::StatusOr<BufferFacts> CreateBuffer(uint64_t maker, std::string_view name, const BufferType& type,
+                                           const BufferOptions& options) override {
+    return keeper_.CreateBuffer(nullptr, maker, name, type, options);
+  }
+  absl::Status DestroyBuffer(uint64_t buffer) override { return keeper_.DestroyBuffer(buffer); }
+  absl::StatusOr<BufferFacts> FindBuffer(uint64_t maker, std::string_view name) override { return keeper_.FindBuffer(maker, name); }
+  absl::StatusOr<uint64_t> ReserveSeat(uint64_t buffer) override { return keeper_.ReserveSeat(party_, buffer); }
+  void LeaveSeat(uint64_t seat) override { keeper_.LeaveSeat(seat); }
+  absl::StatusOr<PartySocket> NewParty(int pidfd) override {
+    auto made = environment_.MakeParty(UniqueFd(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0)));
+    if (!made.ok()) return made.status();
+    return std::move(made->socket);
+  }
+  absl::Status OpenPublisher(uint64_t buffer, uint64_t lane, UniqueFd fd, uint64_t seat) override {
+    return keeper_.OpenPublisher(party_, buffer, lane, std::move(fd), seat);
   }
   void PublisherCompleted(uint64_t lane) override { keeper_.PublisherCompleted(lane); }
   void ClosePublisher(uint64_t lane) override { keeper_.ClosePublisher(lane); }
@@ -51,6 +67,7 @@ class LocalLink final : public KeeperLink {
   void CloseSubscription(uint64_t subscription) override { keeper_.CloseSubscription(subscription); }
 
  private:
+  EnvironmentCore& environment_;
   Keeper& keeper_;
   Party& party_;
 };
@@ -64,17 +81,33 @@ const Logger& BufferLog() {
 
 EnvironmentCore::EnvironmentCore(Kind kind)
     : kind_(kind),
+      last_maker_(uint64_t{1} << 32),
       broker_(std::make_unique<Broker>([this](int64_t now_ns) { keeper_->Tick(now_ns); })),
       keeper_(std::make_unique<Keeper>([this](int64_t at_ns) { broker_->WakeAt(at_ns); })),
       ends_(std::make_unique<Ends>(1)),
-      link_(std::make_unique<LocalLink>(*keeper_, *ends_)) {
+      link_(std::make_unique<LocalLink>(*this, *keeper_, *ends_)) {
   ends_->Connect(link_.get());
 }
 
-EnvironmentCore::EnvironmentCore(Kind kind, std::unique_ptr<Ends> ends, std::unique_ptr<KeeperLink> link)
-    : kind_(kind), broker_(std::make_unique<Broker>([](int64_t) {})), ends_(std::move(ends)), link_(std::move(link)) {}
+EnvironmentCore::EnvironmentCore(Kind kind, uint64_t range, std::unique_ptr<Ends> ends, std::unique_ptr<KeeperLink> link)
+    : kind_(kind),
+      last_maker_(range << 32),
+      broker_(std::make_unique<Broker>([](int64_t) {})),
+      ends_(std::move(ends)),
+      link_(std::move(link)) {}
 
 EnvironmentCore::~EnvironmentCore() { broker_->Stop(); }
+
+absl::StatusOr<EnvironmentCore::Made> EnvironmentCore::MakeParty(UniqueFd pidfd) {
+  auto [ours, theirs] = SeqpacketPair();
+  if (!ours.valid()) return ErrnoStatus(errno, "socketpair");
+  Made made;
+  made.socket.socket = std::move(theirs);
+  made.socket.range = last_range_.fetch_add(1, std::memory_order_relaxed) + 1;
+  made.party = std::make_shared<RemoteParty>(*this, std::move(ours), std::move(pidfd));
+  broker_->Add(made.party);
+  return made;
+}
 
 // ---- buffers ---------------------------------------------------------------------------------------------------------------------------
 
@@ -89,7 +122,7 @@ absl::Status BufferCore::Destroy(bool by_hand) {
     if (by_hand) BufferLog().warn("buffer \"{}\" is ended a second time", facts_.name);
     return absl::OkStatus();
   }
-  return environment_->keeper()->DestroyBuffer(facts_.id);
+  return environment_->link().DestroyBuffer(facts_.id);
 }
 
 namespace {
@@ -135,7 +168,7 @@ JobCore::~JobCore() {
 void JobCore::RunOnThread(std::function<absl::Status()> function) {
   thread_ = std::thread([this, function = std::move(function)] {
     NameThread(name_);
-    Finish(ThroughDoor(function));
+    OnEnded(ThroughDoor(function));
   });
 }
 
@@ -144,7 +177,7 @@ void JobCore::SetProcess(int pid, UniqueFd pidfd) {
   pidfd_ = std::move(pidfd);
 }
 
-void JobCore::Finish(const absl::Status& status) {
+void JobCore::OnEnded(const absl::Status& status) {
   MutexLock lock(mutex_);
   if (done_) return;
   done_ = true;
@@ -204,14 +237,11 @@ std::pair<std::shared_ptr<internal::BufferCore>, std::shared_ptr<void>> Environm
   internal::BufferFacts facts;
   facts.name = name;
   absl::Status status;
-  if (core_->keeper() == nullptr) {
-    status = absl::FailedPreconditionError(
-        fmt::format("buffer \"{}\": buffers are made by the program that made the environment; here OpenBuffer finds them", name));
-  } else if (core_->kind() == internal::Kind::kProcesses && type.destroy != nullptr) {
+  if (core_->kind() == internal::Kind::kProcesses && type.destroy != nullptr) {
     status = absl::InvalidArgumentError(fmt::format(
         "buffer \"{}\": {} can't cross processes: make it a plain struct, a puma::Block or give it a puma::Codec", name, type.name()));
   } else {
-    auto made = core_->keeper()->CreateBuffer(name, type, options);
+    auto made = core_->link().CreateBuffer(maker_, name, {.name = type.name(), .destroy = type.destroy}, options);
     status = made.status();
     if (made.ok()) facts = *std::move(made);
   }
@@ -221,7 +251,7 @@ std::pair<std::shared_ptr<internal::BufferCore>, std::shared_ptr<void>> Environm
 }
 
 std::shared_ptr<internal::BufferCore> Environment::FindBuffer(std::string_view name, TypeInfo type) {
-  auto found = core_->link().FindBuffer(name);
+  auto found = core_->link().FindBuffer(maker_, name);
   absl::Status status = found.status();
   internal::BufferFacts facts;
   facts.name = name;
@@ -236,12 +266,14 @@ std::shared_ptr<internal::BufferCore> Environment::FindBuffer(std::string_view n
 Job Environment::Launch(std::string_view name, Function function, std::vector<std::string> arguments) {
   auto job = std::make_shared<internal::JobCore>(std::string(name));
   if (core_->kind() == internal::Kind::kThreads) {
-    job->RunOnThread([core = core_, function, arguments = std::move(arguments)] {
-      Environment environment(core);
+    job->RunOnThread([core = core_, maker = maker_, function, arguments = std::move(arguments)] {
+      Environment environment(core, maker);
       return function(environment, arguments);
     });
-  } else if (absl::Status status = internal::LaunchProcess(core_, job, function, arguments); !status.ok()) {
-    job->Finish(status);
+  } else {
+    auto child = internal::LaunchProcess(core_, job, {.name = std::string(name), .function = function, .arguments = std::move(arguments)});
+    if (child.ok()) job->SetProcess(child->pid, std::move(child->pidfd));
+    if (!child.ok()) job->OnEnded(child.status());
   }
   // The handle keeps the environment, whose broker waits for the process; the broker's own thread must never be the last to let it go.
   struct Kept {

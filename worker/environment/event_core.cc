@@ -14,10 +14,10 @@ namespace internal {
 
 void EventCore::Set() {
   set_.store(true, std::memory_order_release);
-  kick_.Kick();
+  kick_->Kick();
 }
 
-void EventCore::Kick() { kick_.Kick(); }
+void EventCore::Kick() { kick_->Kick(); }
 
 absl::StatusOr<UniqueFd> EventCore::SleepPage() {
   MutexLock lock(mutex_);
@@ -35,7 +35,7 @@ void EventCore::Add(std::weak_ptr<SubscriptionCore> subscription) {
     std::erase_if(subscriptions_, [](const auto& each) { return each.expired(); });
     subscriptions_.push_back(std::move(subscription));
   }
-  kick_.Kick();
+  kick_->Kick();
 }
 
 // Has any subscription something to take? Keeps all of them for the sleep.
@@ -50,18 +50,19 @@ bool EventCore::LookAround() {
   return std::any_of(waited_for_.begin(), waited_for_.end(), [](const auto& subscription) { return subscription->HasWork(); });
 }
 
+PageHeader* EventCore::SleepHeader() {
+  MutexLock lock(mutex_);
+  return page_ ? &page_->header() : nullptr;
+}
+
 void EventCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
-  PageHeader* page = nullptr;
-  {
-    MutexLock lock(mutex_);
-    if (page_) page = &page_->header();
-  }
+  PageHeader* const page = SleepHeader();
   std::vector<LaneReader*> readers;
   for (const auto& subscription : waited_for_) subscription->CollectReaders(readers);
   const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : MonotonicTime() + at_most;
-  if (page != nullptr) return SleepOnLanes({.page = *page, .lanes = readers, .kick = kick_, .seen_kick = seen_kick, .deadline = deadline});
+  if (page != nullptr) return SleepOnLanes({.page = *page, .lanes = readers, .kick = *kick_, .seen_kick = seen_kick, .deadline = deadline});
   PageHeader own{};  // no subscription yet: nobody looks at its word
-  SleepOnLanes({.page = own, .lanes = readers, .kick = kick_, .seen_kick = seen_kick, .deadline = deadline});
+  SleepOnLanes({.page = own, .lanes = readers, .kick = *kick_, .seen_kick = seen_kick, .deadline = deadline});
 }
 
 absl::Status EventCore::Wait(Timeout timeout) {
@@ -73,7 +74,7 @@ absl::Status EventCore::Wait(Timeout timeout) {
   const int64_t at_most =
       forever ? 0 : absl::ToInt64Nanoseconds(absl::Ceil(std::min(timeout.duration(), absl::Hours(24 * 36500)), absl::Nanoseconds(1)));
   while (true) {
-    const uint32_t seen_kick = kick_.value();
+    const uint32_t seen_kick = kick_->value();
     const bool ready = set_.exchange(false, std::memory_order_acq_rel) || LookAround();
     const int64_t left = begin + at_most - MonotonicNanos();
     if (ready || (!forever && left <= 0)) {

@@ -18,17 +18,21 @@ class SubscriptionCore;
 
 class EventCore : public std::enable_shared_from_this<EventCore> {
  public:
-  void Set();   // ends one Wait; any thread
-  void Kick();  // makes a Wait look again; any thread
+  EventCore() = default;
+  explicit EventCore(KickWord* kick) : kick_(kick) {}  // of a runnable, whose loop sleeps by itself, on SleepHeader's word
+  void Set();                                          // ends one Wait; any thread
+  void Kick();                                         // makes a Wait look again; any thread
   absl::Status Wait(Timeout timeout);
 
   absl::StatusOr<UniqueFd> SleepPage() PUMA_EXCLUDES(mutex_);  // a descriptor of the page whose sleep word Wait uses
+  PageHeader* SleepHeader() PUMA_EXCLUDES(mutex_);             // null: nobody has asked for the page
   void Add(std::weak_ptr<SubscriptionCore> subscription) PUMA_EXCLUDES(mutex_);
 
  private:
   bool LookAround();
   void Sleep(uint32_t seen_kick, absl::Duration at_most);
-  KickWord kick_;
+  KickWord own_kick_;
+  KickWord* const kick_ = &own_kick_;
   std::atomic<bool> set_{false};
   Mutex mutex_;
   std::optional<TaskPage> page_ PUMA_GUARDED_BY(mutex_);

@@ -28,15 +28,38 @@ Keeper::~Keeper() {
 
 // ---- publishers ------------------------------------------------------------------------------------------------------------------------
 
-absl::Status Keeper::OpenPublisher(Party& party, uint64_t buffer, uint64_t id, UniqueFd fd) {
+namespace {
+absl::Status Complete(const std::string& buffer) {
+  return absl::FailedPreconditionError(
+      fmt::format("buffer \"{}\" is complete; it takes publishers again once somebody subscribes anew", buffer));
+}
+}  // namespace
+
+absl::StatusOr<uint64_t> Keeper::ReserveSeat(Party& party, uint64_t buffer) {
+  MutexLock lock(mutex_);
+  Kept* const kept = FindKept(buffer);
+  if (kept == nullptr) return absl::FailedPreconditionError("this buffer has been destroyed");
+  if (kept->closed) return Complete(kept->facts.name);
+  const uint64_t seat = ++last_id_;
+  kept->seats[seat] = &party;
+  Settle(*kept);
+  return seat;
+}
+
+void Keeper::LeaveSeat(uint64_t seat) {
+  MutexLock lock(mutex_);
+  for (Kept& kept : buffers_) {
+    if (kept.seats.erase(seat) != 0) Settle(kept);
+  }
+}
+
+absl::Status Keeper::OpenPublisher(Party& party, uint64_t buffer, uint64_t id, UniqueFd fd, uint64_t seat) {
   MutexLock lock(mutex_);
   Kept* kept = FindKept(buffer);
   if (kept == nullptr) return absl::FailedPreconditionError("this buffer has been destroyed");
   const std::string& name = kept->facts.name;
-  if (kept->closed) {
-    return absl::FailedPreconditionError(
-        fmt::format("buffer \"{}\" is complete; it takes publishers again once somebody subscribes anew", name));
-  }
+  const bool seated = kept->seats.contains(seat);
+  if (kept->closed && !seated) return Complete(name);  // who has a seat came before the completion
   if (kept->lanes.size() >= TaskPage::kSlots) {
     return absl::ResourceExhaustedError(
         fmt::format("buffer \"{}\" has {} publishers whose values are not yet read; there is no room for more", name, TaskPage::kSlots));
@@ -55,6 +78,7 @@ absl::Status Keeper::OpenPublisher(Party& party, uint64_t buffer, uint64_t id, U
   lane.map = *std::move(map);
   lane.ring = *std::move(ring);
   lane.opened = ++clock_;
+  if (seated) kept->seats.erase(seat);
   for (Position& position : kept->positions) {
     if (!position.delivered || position.stays) Bind(*kept, position, lane, false, false);
   }
@@ -345,7 +369,12 @@ void Keeper::RemovePosition(Kept& kept, uint64_t gate) {
 
 void Keeper::PartyGone(Party& party) {
   MutexLock lock(mutex_);
+  for (auto kept = buffers_.begin(); kept != buffers_.end();) {
+    const auto now = kept++;
+    if (now->party == &party) Destroy(now).IgnoreError();  // it is told to those who are left
+  }
   for (Kept& kept : buffers_) {
+    std::erase_if(kept.seats, [&](const auto& seat) { return seat.second == &party; });
     for (Lane& lane : kept.lanes) {
       if (lane.owner == &party) LeaveLane(kept, lane);
     }

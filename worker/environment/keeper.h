@@ -25,12 +25,16 @@ class Keeper {
   explicit Keeper(std::function<void(int64_t)> wake_at);
   ~Keeper();
 
-  absl::StatusOr<BufferFacts> CreateBuffer(std::string_view name, const TypeInfo& type, const BufferOptions& options) PUMA_EXCLUDES(mutex_);
+  // `party`: whose end is the buffer's end; null: this process's own.
+  absl::StatusOr<BufferFacts> CreateBuffer(const Party* party, uint64_t maker, std::string_view name, const BufferType& type,
+                                           const BufferOptions& options) PUMA_EXCLUDES(mutex_);
   // The error of a completion that was discarded and not yet told.
   absl::Status DestroyBuffer(uint64_t buffer) PUMA_EXCLUDES(mutex_);
 
-  absl::StatusOr<BufferFacts> FindBuffer(std::string_view name) PUMA_EXCLUDES(mutex_);
-  absl::Status OpenPublisher(Party& party, uint64_t buffer, uint64_t lane, UniqueFd fd) PUMA_EXCLUDES(mutex_);
+  absl::StatusOr<BufferFacts> FindBuffer(uint64_t maker, std::string_view name) PUMA_EXCLUDES(mutex_);
+  absl::StatusOr<uint64_t> ReserveSeat(Party& party, uint64_t buffer) PUMA_EXCLUDES(mutex_);
+  void LeaveSeat(uint64_t seat) PUMA_EXCLUDES(mutex_);
+  absl::Status OpenPublisher(Party& party, uint64_t buffer, uint64_t lane, UniqueFd fd, uint64_t seat) PUMA_EXCLUDES(mutex_);
   void PublisherCompleted(uint64_t lane) PUMA_EXCLUDES(mutex_);
   void ClosePublisher(uint64_t lane) PUMA_EXCLUDES(mutex_);
   // `answer` is called once, when every publisher has granted its start: mostly before this returns.
@@ -50,6 +54,8 @@ class Keeper {
   struct Position;
   struct Kept;
   Kept* FindKept(uint64_t buffer) PUMA_REQUIRES(mutex_);
+  Kept* FindNamed(uint64_t maker, std::string_view name) PUMA_REQUIRES(mutex_);
+  absl::Status Destroy(std::list<Kept>::iterator kept) PUMA_REQUIRES(mutex_);
   std::pair<Kept*, Lane*> FindLane(uint64_t lane) PUMA_REQUIRES(mutex_);
   std::pair<Kept*, Position*> FindHeld(uint64_t subscription) PUMA_REQUIRES(mutex_);
   Position& AddPosition(Kept& kept, std::string name, bool gates) PUMA_REQUIRES(mutex_);

@@ -17,7 +17,7 @@ const Logger& BufferLog() {
   return logger;
 }
 
-absl::Status Check(std::string_view name, const TypeInfo& type, const BufferOptions& options) {
+absl::Status Check(std::string_view name, const BufferType& type, const BufferOptions& options) {
   if (name.empty()) return absl::InvalidArgumentError("a buffer needs a name");
   if (options.capacity < 1 || options.capacity > uint64_t{1} << 20)
     return absl::InvalidArgumentError(fmt::format("buffer \"{}\": a capacity of {}; it is 1 to 2^20", name, options.capacity));
@@ -28,26 +28,27 @@ absl::Status Check(std::string_view name, const TypeInfo& type, const BufferOpti
   if (!options.named.empty() && !many)
     return absl::InvalidArgumentError(fmt::format("buffer \"{}\": named subscriptions are for a buffer with many", name));
   if (type.destroy != nullptr && (lossy || many)) {
-    return absl::InvalidArgumentError(
-        fmt::format("buffer \"{}\": {} has no puma::Codec, so each value goes to one subscription: no many, no dropping of old ones", name,
-                    type.name()));
+    return absl::InvalidArgumentError(fmt::format(
+        "buffer \"{}\": {} has no puma::Codec, so each value goes to one subscription: no many, no dropping of old ones", name, type.name));
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<BufferFacts> Keeper::CreateBuffer(std::string_view name, const TypeInfo& type, const BufferOptions& options) {
+absl::StatusOr<BufferFacts> Keeper::CreateBuffer(const Party* party, uint64_t maker, std::string_view name, const BufferType& type,
+                                                 const BufferOptions& options) {
   if (absl::Status status = Check(name, type, options); !status.ok()) return status;
   MutexLock lock(mutex_);
-  for (const Kept& kept : buffers_) {
-    if (kept.facts.name == name) return absl::AlreadyExistsError(fmt::format("buffer \"{}\" exists already in this environment", name));
-  }
+  if (FindNamed(maker, name) != nullptr)
+    return absl::AlreadyExistsError(fmt::format("buffer \"{}\" exists already in this environment", name));
   buffers_.emplace_back();
   Kept& kept = buffers_.back();
+  kept.maker = maker;
+  kept.party = party;
   kept.facts.id = ++last_id_;
   kept.facts.name = name;
-  kept.facts.type = type.name();
+  kept.facts.type = type.name;
   kept.facts.capacity = options.capacity;
   kept.facts.payload_bytes = options.capacity_bytes;
   kept.facts.on_full = options.on_full == OnFull::kAsSpec ? OnFull::kError : options.on_full;
@@ -59,11 +60,21 @@ absl::StatusOr<BufferFacts> Keeper::CreateBuffer(std::string_view name, const Ty
   return kept.facts;
 }
 
-absl::StatusOr<BufferFacts> Keeper::FindBuffer(std::string_view name) {
+Keeper::Kept* Keeper::FindNamed(uint64_t maker, std::string_view name) {
+  for (Kept& kept : buffers_) {
+    if (kept.maker == maker && kept.facts.name == name) return &kept;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<BufferFacts> Keeper::FindBuffer(uint64_t maker, std::string_view name) {
   MutexLock lock(mutex_);
+  for (const uint64_t of : {maker, uint64_t{0}}) {
+    if (const Kept* kept = FindNamed(of, name)) return kept->facts;
+  }
   std::string known;
   for (const Kept& kept : buffers_) {
-    if (kept.facts.name == name) return kept.facts;
+    if (kept.maker != 0 && kept.maker != maker) continue;
     known += (known.empty() ? "\"" : ", \"") + kept.facts.name + "\"";
   }
   return absl::NotFoundError(
@@ -96,7 +107,7 @@ std::pair<Keeper::Kept*, Keeper::Position*> Keeper::FindHeld(uint64_t subscripti
 }
 
 bool Keeper::InUse(const Kept& kept) {
-  return std::any_of(kept.lanes.begin(), kept.lanes.end(), [](const Lane& lane) { return lane.owner != nullptr; }) ||
+  return !kept.seats.empty() || std::any_of(kept.lanes.begin(), kept.lanes.end(), [](const Lane& lane) { return lane.owner != nullptr; }) ||
          std::any_of(kept.positions.begin(), kept.positions.end(), [](const Position& position) { return position.holder != nullptr; });
 }
 
@@ -139,7 +150,7 @@ void Keeper::DropLane(Kept& kept, Lane& lane) {
 
 void Keeper::Settle(Kept& kept) {
   DropRead(kept);
-  bool counting = false;
+  bool counting = !kept.seats.empty();
   for (const Lane& lane : kept.lanes) counting = counting || (lane.owner != nullptr && !lane.completed);
   if (!counting && kept.any_completed) kept.closed = true;
   for (Position& position : kept.positions) {
@@ -201,7 +212,10 @@ void Keeper::Discard(Kept& kept) {
 absl::Status Keeper::DestroyBuffer(uint64_t buffer) {
   MutexLock lock(mutex_);
   auto kept = std::find_if(buffers_.begin(), buffers_.end(), [&](const Kept& k) { return k.facts.id == buffer; });
-  if (kept == buffers_.end()) return absl::OkStatus();
+  return kept == buffers_.end() ? absl::OkStatus() : Destroy(kept);
+}
+
+absl::Status Keeper::Destroy(std::list<Kept>::iterator kept) {
   const std::string& name = kept->facts.name;
   if (InUse(*kept)) {
     BufferLog().warn("buffer \"{}\" is destroyed while it is in use", name);

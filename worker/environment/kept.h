@@ -50,8 +50,11 @@ struct Keeper::Position {
 
 struct Keeper::Kept {
   BufferFacts facts;
-  TypeInfo type{};
+  uint64_t maker = 0;
+  const Party* party = nullptr;  // null: ours
+  BufferType type;
   BufferOptions options;
+  std::map<uint64_t, Party*> seats;  // of publishers that have not opened yet, and who has reserved them
   std::list<Lane> lanes;
   std::list<Position> positions;
   bool any_completed = false;  // since somebody has subscribed anew

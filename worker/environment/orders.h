@@ -23,6 +23,12 @@ struct BufferFacts {
   bool lossy() const { return on_full == OnFull::kDropOldest || on_full == OnFull::kLatest; }
 };
 
+// What a keeper must know of a buffer's type.
+struct BufferType {
+  std::string name;
+  void (*destroy)(void*) = nullptr;  // thread-only types
+};
+
 // To the process of a lane's publisher: a position of this page (none: the floor) gates from now on, or only wakes its reader.
 struct GateOrder {
   uint64_t lane = 0, gate = 0;
@@ -61,20 +67,33 @@ struct SubscriptionRequest {
   SubscribeOptions options;
   UniqueFd page, sleep;
 };
+// A socket through which another process reaches the keeper, and the range of its numbers.
+struct PartySocket {
+  UniqueFd socket;
+  uint64_t range = 0;
+};
 using Answer = std::function<void(const absl::Status&)>;
 
 // The keeper, as a process that has ends sees it. The numbers of lanes and subscriptions are given by that process, from its own range.
 class KeeperLink {
  public:
   virtual ~KeeperLink() = default;
-  virtual absl::StatusOr<BufferFacts> FindBuffer(std::string_view name) = 0;
-  virtual absl::Status OpenPublisher(uint64_t buffer, uint64_t lane, UniqueFd fd) = 0;
+  // Names are the makers' own: the program's (0), or those of one run of a runnable, which also finds the program's.
+  virtual absl::StatusOr<BufferFacts> CreateBuffer(uint64_t maker, std::string_view name, const BufferType& type,
+                                                   const BufferOptions& options) = 0;
+  virtual absl::Status DestroyBuffer(uint64_t buffer) = 0;
+  virtual absl::StatusOr<BufferFacts> FindBuffer(uint64_t maker, std::string_view name) = 0;
+  // A seat counts as a publisher that has not completed, until a publisher opens with it or it is left.
+  virtual absl::StatusOr<uint64_t> ReserveSeat(uint64_t buffer) = 0;
+  virtual void LeaveSeat(uint64_t seat) = 0;
+  virtual absl::Status OpenPublisher(uint64_t buffer, uint64_t lane, UniqueFd fd, uint64_t seat) = 0;  // seat 0: without one
   virtual void PublisherCompleted(uint64_t lane) = 0;
   virtual void ClosePublisher(uint64_t lane) = 0;
   virtual absl::Status OpenSubscription(SubscriptionRequest request) = 0;
   virtual void LaneDone(uint64_t subscription, uint64_t lane, bool completed) = 0;  // read to its end
   virtual void Delivered(uint64_t subscription) = 0;                                // its completion
   virtual void CloseSubscription(uint64_t subscription) = 0;
+  virtual absl::StatusOr<PartySocket> NewParty(int pidfd) = 0;  // for a child process that this one has started
 };
 
 }  // namespace puma::internal

@@ -8,8 +8,11 @@
 
 #include <atomic>
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -36,29 +39,65 @@ absl::Status HowItEnded(const std::string& name, const siginfo_t& info) {
       fmt::format("\"{}\": its process was ended by signal {} ({})", name, info.si_status, ::strsignal(info.si_status)));
 }
 
-// Reaps the process and says how it ended.
+// What a child tells the one who has started it.
+class ChildSocket final : public Served {
+ public:
+  ChildSocket(UniqueFd socket, std::shared_ptr<ChildListener> listener) : socket_(std::move(socket)), listener_(std::move(listener)) {
+    ::fcntl(socket_.get(), F_SETFL, ::fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
+  }
+  int socket() const override { return socket_.get(); }
+  bool wants_to_send() override { return false; }
+  bool Serve(short) override {
+    while (true) {
+      Packet packet = ReceivePacket(socket_.get());
+      if (packet.error == EAGAIN) return true;
+      if (packet.error != 0 || packet.bytes.empty()) return false;
+      auto read = ReadWire(std::move(packet));
+      if (!read.ok()) return false;
+      if (read->kind == PacketKind::kRunning) listener_->OnRunning();
+      if (read->kind == PacketKind::kNews) listener_->OnNews();
+      if (read->kind == PacketKind::kEnded) returned_ = ErrorFromText(read->texts.empty() ? "" : read->texts[0]);
+    }
+  }
+  void Over() override {}
+  const std::optional<absl::Status>& returned() const { return returned_; }
+
+ private:
+  const UniqueFd socket_;
+  const std::shared_ptr<ChildListener> listener_;
+  std::optional<absl::Status> returned_;
+};
+
+// Reaps the process and says how it ended, after all that it has said itself.
 class ProcessWatch final : public Served {
  public:
-  ProcessWatch(UniqueFd pidfd, std::shared_ptr<RemoteParty> party, std::shared_ptr<JobCore> job)
-      : pidfd_(std::move(pidfd)), party_(std::move(party)), job_(std::move(job)) {}
-  int socket() const override { return pidfd_.get(); }
+  struct Parts {
+    std::string name;
+    UniqueFd pidfd;
+    std::shared_ptr<ChildSocket> socket;
+    std::shared_ptr<RemoteParty> party;  // null: the keeper is in another process
+    std::shared_ptr<ChildListener> listener;
+  };
+  explicit ProcessWatch(Parts parts) : parts_(std::move(parts)) {}
+  int socket() const override { return parts_.pidfd.get(); }
   bool wants_to_send() override { return false; }
   bool Serve(short) override {
     siginfo_t info{};
-    if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG) == 0 && info.si_pid == 0) return true;
+    if (::waitid(P_PIDFD, static_cast<id_t>(parts_.pidfd.get()), &info, WEXITED | WNOHANG) == 0 && info.si_pid == 0) return true;
     info_ = info;
     return false;
   }
   void Over() override {
-    party_->Serve(0);  // what it has sent before
-    party_->Over();
-    job_->Finish(party_->returned().value_or(HowItEnded(job_->name(), info_)));
+    if (parts_.party != nullptr) {
+      parts_.party->Serve(0);
+      parts_.party->Over();
+    }
+    parts_.socket->Serve(0);
+    parts_.listener->OnEnded(parts_.socket->returned().value_or(HowItEnded(parts_.name, info_)));
   }
 
  private:
-  const UniqueFd pidfd_;
-  const std::shared_ptr<RemoteParty> party_;
-  const std::shared_ptr<JobCore> job_;
+  const Parts parts_;
   siginfo_t info_{};
 };
 
@@ -77,55 +116,105 @@ absl::StatusOr<int> Spawn(const UniqueFd& socket) {
 
 }  // namespace
 
-absl::Status LaunchProcess(const std::shared_ptr<EnvironmentCore>& environment, const std::shared_ptr<JobCore>& job,
-                           Environment::Function function, const std::vector<std::string>& arguments) {
+namespace {
+
+// The keeper's own process keeps the party, to know of the child's end before the child's end is told.
+absl::Status Connect(EnvironmentCore& environment, int pidfd, WirePacket& start, std::shared_ptr<RemoteParty>& party) {
+  PartySocket socket;
+  if (environment.keeper() != nullptr) {
+    auto made = environment.MakeParty(UniqueFd(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0)));
+    if (!made.ok()) return made.status();
+    socket = std::move(made->socket);
+    party = std::move(made->party);
+  } else {
+    auto made = environment.link().NewParty(pidfd);
+    if (!made.ok()) return made.status();
+    socket = *std::move(made);
+  }
+  start.numbers[0] = socket.range;
+  start.fds.insert(start.fds.begin(), std::move(socket.socket));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<WirePacket> StartPacket(ChildStart& child) {
+  const void* const code =
+      child.main != nullptr ? reinterpret_cast<const void*>(child.main) : reinterpret_cast<const void*>(child.function);
+  auto address = AddressOf(code);
+  if (!address.ok()) return address.status();
+  WirePacket start{.kind = PacketKind::kStart, .numbers = {0, address->offset, child.main != nullptr ? uint64_t{1} : 0}};
+  start.texts = {child.name, address->object, address->build_id};
+  start.texts.insert(start.texts.end(), child.arguments.begin(), child.arguments.end());
+  start.fds = std::move(child.fds);
+  return start;
+}
+
+}  // namespace
+
+absl::StatusOr<Child> LaunchProcess(const std::shared_ptr<EnvironmentCore>& environment, std::shared_ptr<ChildListener> listener,
+                                    ChildStart child) {
   if (!initialised.load(std::memory_order_acquire))
     return absl::FailedPreconditionError("puma::Init(argc, argv) must be called first in main");
-  if (environment->keeper() == nullptr) return absl::FailedPreconditionError("a child launches with an environment of its own");
-  auto address = AddressOf(reinterpret_cast<const void*>(function));
-  if (!address.ok()) return address.status();
+  auto start = StartPacket(child);
+  if (!start.ok()) return start.status();
   auto [ours, theirs] = SeqpacketPair();
   if (!ours.valid()) return ErrnoStatus(errno, "socketpair");
-  WirePacket start{.kind = PacketKind::kStart, .numbers = {environment->NewRange(), address->offset}};
-  start.texts = {job->name(), address->object, address->build_id};
-  start.texts.insert(start.texts.end(), arguments.begin(), arguments.end());
-  if (const int error = SendWire(ours.get(), start); error != 0) return ErrnoStatus(error, "the arguments of a function");
   auto pid = Spawn(theirs);
   if (!pid.ok()) return pid.status();
-  UniqueFd pidfd = PidfdOpen(*pid);
-  if (!pidfd.valid()) return ErrnoStatus(errno, "pidfd_open");
-  job->SetProcess(*pid, UniqueFd(::fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 0)));
-  auto party = std::make_shared<RemoteParty>(*environment->keeper(), environment->broker(), std::move(ours), pidfd.get());
-  environment->broker().Add(party);
-  environment->broker().Add(std::make_shared<ProcessWatch>(std::move(pidfd), party, job));
-  return absl::OkStatus();
+  theirs.reset();
+  ProcessWatch::Parts watch{.name = child.name, .pidfd = PidfdOpen(*pid)};
+  if (!watch.pidfd.valid()) return ErrnoStatus(errno, "pidfd_open");
+  Child launched{*pid, UniqueFd(::fcntl(watch.pidfd.get(), F_DUPFD_CLOEXEC, 0))};
+  absl::Status status = Connect(*environment, watch.pidfd.get(), *start, watch.party);
+  if (status.ok()) {
+    if (const int error = SendWire(ours.get(), *start); error != 0) status = ErrnoStatus(error, "the arguments of a function");
+  }
+  watch.socket = std::make_shared<ChildSocket>(std::move(ours), listener);
+  watch.listener = std::move(listener);
+  if (!status.ok()) {  // it goes by itself, having nothing to start; and it must be reaped
+    PidfdSendSignal(launched.pidfd.get(), SIGKILL);
+    struct Nobody final : ChildListener {
+      void OnEnded(const absl::Status&) override {}
+    };
+    watch.listener = std::make_shared<Nobody>();
+  }
+  environment->broker().Add(watch.socket);
+  environment->broker().Add(std::make_shared<ProcessWatch>(std::move(watch)));
+  if (!status.ok()) return status;
+  return launched;
 }
 
 namespace {
 
-absl::Status RunFunction(const WirePacket& start, const std::shared_ptr<EnvironmentCore>& core) {
+absl::Status RunStart(const WirePacket& start, ChildContext context) {
   auto code = CodeAt({.object = start.texts[1], .build_id = start.texts[2], .offset = start.numbers[1]});
   if (!code.ok()) return code.status();
+  if (start.numbers[2] != 0) return ThroughDoor([&] { return reinterpret_cast<ChildMain>(*code)(context); });
   const auto function = reinterpret_cast<Environment::Function>(*code);
-  const std::vector<std::string> arguments(start.texts.begin() + 3, start.texts.end());
-  Environment environment(core);
-  return ThroughDoor([&] { return function(environment, arguments); });
+  Environment environment(context.environment);
+  return ThroughDoor([&] { return function(environment, context.arguments); });
 }
 
 [[noreturn]] void RunChild(int socket_number) {
-  UniqueFd socket(socket_number);
-  ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
-  auto start = ReadWire(ReceivePacket(socket.get()));
-  if (!start.ok() || start->kind != PacketKind::kStart || start->texts.size() < 3) ::_exit(2);
+  const UniqueFd parent(socket_number);
+  ::fcntl(parent.get(), F_SETFD, FD_CLOEXEC);
+  auto start = ReadWire(ReceivePacket(parent.get()));
+  if (!start.ok() || start->kind != PacketKind::kStart || start->texts.size() < 3 || start->fds.empty()) ::_exit(2);
   NameThread(start->texts[0]);
-  auto ends = std::make_unique<Ends>(start->numbers[0]);
-  auto link = std::make_unique<RemoteKeeper>(std::move(socket), *ends);
+  const uint64_t range = start->numbers[0];
+  auto ends = std::make_unique<Ends>(range);
+  auto link = std::make_unique<RemoteKeeper>(std::move(start->fds[0]), parent.get(), *ends);
   RemoteKeeper& keeper = *link;
   ends->Connect(link.get());
-  auto core = std::make_shared<EnvironmentCore>(Kind::kProcesses, std::move(ends), std::move(link));
-  const absl::Status status = RunFunction(*start, core);
-  keeper.Ended(status);
-  core = nullptr;
+  ChildContext context;
+  context.environment = std::make_shared<EnvironmentCore>(Kind::kProcesses, range, std::move(ends), std::move(link));
+  context.maker = context.environment->NewMaker();
+  context.arguments.assign(start->texts.begin() + 3, start->texts.end());
+  context.fds.assign(std::make_move_iterator(start->fds.begin() + 1), std::make_move_iterator(start->fds.end()));
+  context.running = [&] { SendWire(parent.get(), {.kind = PacketKind::kRunning}); };
+  context.news = [&] { SendWire(parent.get(), {.kind = PacketKind::kNews}); };
+  context.when_orphaned = [&](std::function<void()> act) { keeper.WhenLost(std::move(act)); };
+  const absl::Status status = RunStart(*start, std::move(context));
+  SendWire(parent.get(), {.kind = PacketKind::kEnded, .texts = {TextOfError(status)}});
   std::exit(status.ok() ? 0 : 1);
 }
 

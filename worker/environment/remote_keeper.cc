@@ -1,7 +1,9 @@
 #include "worker/environment/remote_keeper.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/socket.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <utility>
@@ -18,7 +20,8 @@ absl::Status Gone() { return absl::UnavailableError("the program that made the b
 
 }  // namespace
 
-RemoteKeeper::RemoteKeeper(UniqueFd socket, Ends& ends) : socket_(std::move(socket)), ends_(ends), listener_([this] { Listen(); }) {}
+RemoteKeeper::RemoteKeeper(UniqueFd socket, int parent, Ends& ends)
+    : socket_(std::move(socket)), parent_(parent), bell_(::eventfd(0, EFD_CLOEXEC)), ends_(ends), listener_([this] { Listen(); }) {}
 
 RemoteKeeper::~RemoteKeeper() {
   {
@@ -26,7 +29,8 @@ RemoteKeeper::~RemoteKeeper() {
     stopping_ = true;
     changed_.NotifyAll();
   }
-  ::shutdown(socket_.get(), SHUT_RD);
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(bell_.get(), &one, sizeof one);
   listener_.join();
 }
 
@@ -48,12 +52,13 @@ absl::StatusOr<WirePacket> RemoteKeeper::Call(WirePacket packet) {
   return *std::move(answer);
 }
 
-void RemoteKeeper::Ended(const absl::Status& status) {
-  SendWire(socket_.get(), {.kind = PacketKind::kEnded, .texts = {TextOfError(status)}});
+void RemoteKeeper::WhenLost(std::function<void()> lost) {
+  MutexLock lock(mutex_);
+  when_lost_ = std::move(lost);
 }
 
-absl::StatusOr<BufferFacts> RemoteKeeper::FindBuffer(std::string_view name) {
-  auto answer = Call({.kind = PacketKind::kFindBuffer, .texts = {std::string(name)}});
+namespace {
+absl::StatusOr<BufferFacts> FactsIn(absl::StatusOr<WirePacket> answer) {
   if (!answer.ok()) return answer.status();
   if (answer->texts.size() < 3) return absl::DataLossError("an answer without its texts");
   BufferFacts facts;
@@ -65,9 +70,46 @@ absl::StatusOr<BufferFacts> RemoteKeeper::FindBuffer(std::string_view name) {
   facts.type = answer->texts[2];
   return facts;
 }
+}  // namespace
 
-absl::Status RemoteKeeper::OpenPublisher(uint64_t buffer, uint64_t lane, UniqueFd fd) {
-  WirePacket packet{.kind = PacketKind::kOpenPublisher, .numbers = {buffer, lane}};
+absl::StatusOr<BufferFacts> RemoteKeeper::CreateBuffer(uint64_t maker, std::string_view name, const BufferType& type,
+                                                       const BufferOptions& options) {
+  WirePacket packet{.kind = PacketKind::kCreateBuffer};
+  const uint64_t choices = static_cast<uint64_t>(options.on_full) | static_cast<uint64_t>(options.subscriptions) << 8 |
+                           (options.warn_on_discard ? uint64_t{1} << 16 : 0);
+  packet.numbers = {maker, options.capacity, options.capacity_bytes, choices,
+                    static_cast<uint64_t>(absl::ToInt64Nanoseconds(options.discard_after))};
+  packet.texts = {std::string(name), type.name};
+  packet.texts.insert(packet.texts.end(), options.named.begin(), options.named.end());
+  return FactsIn(Call(std::move(packet)));
+}
+
+absl::Status RemoteKeeper::DestroyBuffer(uint64_t buffer) {
+  return Call({.kind = PacketKind::kDestroyBuffer, .numbers = {buffer}}).status();
+}
+
+absl::StatusOr<BufferFacts> RemoteKeeper::FindBuffer(uint64_t maker, std::string_view name) {
+  return FactsIn(Call({.kind = PacketKind::kFindBuffer, .numbers = {maker}, .texts = {std::string(name)}}));
+}
+
+absl::StatusOr<uint64_t> RemoteKeeper::ReserveSeat(uint64_t buffer) {
+  auto answer = Call({.kind = PacketKind::kReserveSeat, .numbers = {buffer}});
+  if (!answer.ok()) return answer.status();
+  return answer->numbers[0];
+}
+void RemoteKeeper::LeaveSeat(uint64_t seat) { Call({.kind = PacketKind::kLeaveSeat, .numbers = {seat}}).IgnoreError(); }
+
+absl::StatusOr<PartySocket> RemoteKeeper::NewParty(int pidfd) {
+  WirePacket packet{.kind = PacketKind::kNewParty};
+  packet.fds.emplace_back(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0));
+  auto answer = Call(std::move(packet));
+  if (!answer.ok()) return answer.status();
+  if (answer->fds.size() != 1) return absl::DataLossError("an answer without its socket");
+  return PartySocket{std::move(answer->fds[0]), answer->numbers[0]};
+}
+
+absl::Status RemoteKeeper::OpenPublisher(uint64_t buffer, uint64_t lane, UniqueFd fd, uint64_t seat) {
+  WirePacket packet{.kind = PacketKind::kOpenPublisher, .numbers = {buffer, lane, seat}};
   packet.fds.push_back(std::move(fd));
   return Call(std::move(packet)).status();
 }
@@ -100,22 +142,34 @@ void RemoteKeeper::Delivered(uint64_t subscription) {
 void RemoteKeeper::Listen() {
   NameThread("puma-keeper");
   while (true) {
-    Packet packet = ReceivePacket(socket_.get());
-    if (packet.error != 0 || packet.bytes.empty()) return Lost();
-    auto read = ReadWire(std::move(packet));
-    if (!read.ok()) return Lost();
-    Handle(*std::move(read));
+    pollfd polled[] = {{socket_.get(), POLLIN, 0}, {parent_, POLLIN, 0}, {bell_.get(), POLLIN, 0}};
+    ::poll(polled, std::size(polled), -1);
+    if (polled[2].revents != 0) return;
+    if (polled[0].revents != 0 && !Receive()) return Lost();
+    if (polled[1].revents != 0) return Lost();  // the parent says nothing after the start, but it may end
   }
 }
 
+bool RemoteKeeper::Receive() {
+  Packet packet = ReceivePacket(socket_.get());
+  if (packet.error != 0 || packet.bytes.empty()) return false;
+  auto read = ReadWire(std::move(packet));
+  if (!read.ok()) return false;
+  Handle(*std::move(read));
+  return true;
+}
+
 void RemoteKeeper::Lost() {
+  std::function<void()> when_lost;
   {
     MutexLock lock(mutex_);
     lost_ = true;
     changed_.NotifyAll();
     if (stopping_) return;
+    when_lost.swap(when_lost_);
   }
   ends_.InvalidateAll(Gone());
+  if (when_lost) when_lost();
   const absl::Time deadline = MonotonicTime() + kGrace;
   MutexLock lock(mutex_);
   while (!stopping_) {

@@ -10,8 +10,12 @@
 
 namespace puma::internal {
 
-RemoteParty::RemoteParty(Keeper& keeper, Broker& broker, UniqueFd socket, int pidfd)
-    : keeper_(keeper), broker_(broker), socket_(std::move(socket)), pidfd_(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0)) {
+RemoteParty::RemoteParty(EnvironmentCore& environment, UniqueFd socket, UniqueFd pidfd)
+    : environment_(environment),
+      keeper_(*environment.keeper()),
+      broker_(environment.broker()),
+      socket_(std::move(socket)),
+      pidfd_(std::move(pidfd)) {
   ::fcntl(socket_.get(), F_SETFL, ::fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
 }
 
@@ -55,6 +59,22 @@ void RemoteParty::Invalidate(uint64_t end, const absl::Status& why) {
 }
 void RemoteParty::Reply(uint64_t call, const absl::Status& status) {
   Send({.kind = PacketKind::kReply, .call = call, .texts = {TextOfError(status)}});
+}
+
+void RemoteParty::Reply(uint64_t call, const absl::StatusOr<BufferFacts>& facts) {
+  if (!facts.ok()) return Reply(call, facts.status());
+  Send({.kind = PacketKind::kReply,
+        .call = call,
+        .numbers = {facts->id, facts->capacity, facts->payload_bytes, static_cast<uint64_t>(facts->on_full)},
+        .texts = {"", facts->name, facts->type}});
+}
+
+void RemoteParty::MakeParty(uint64_t call, UniqueFd pidfd) {
+  auto party = environment_.MakeParty(std::move(pidfd));
+  if (!party.ok()) return Reply(call, party.status());
+  WirePacket reply{.kind = PacketKind::kReply, .call = call, .numbers = {party->socket.range}, .texts = {""}};
+  reply.fds.push_back(std::move(party->socket.socket));
+  Send(std::move(reply));
 }
 
 // ---- the socket ------------------------------------------------------------------------------------------------------------------------
@@ -104,16 +124,33 @@ void RemoteParty::Handle(WirePacket packet) {
   auto text = [&](size_t i) { return i < packet.texts.size() ? packet.texts[i] : std::string(); };
   auto fd = [&](size_t i) { return i < packet.fds.size() ? std::move(packet.fds[i]) : UniqueFd(); };
   switch (packet.kind) {
-    case PacketKind::kFindBuffer: {
-      auto found = keeper_.FindBuffer(text(0));
-      if (!found.ok()) return Reply(packet.call, found.status());
-      return Send({.kind = PacketKind::kReply,
-                   .call = packet.call,
-                   .numbers = {found->id, found->capacity, found->payload_bytes, static_cast<uint64_t>(found->on_full)},
-                   .texts = {"", found->name, found->type}});
+    case PacketKind::kFindBuffer:
+      return Reply(packet.call, keeper_.FindBuffer(n[0], text(0)));
+    case PacketKind::kCreateBuffer: {
+      BufferOptions options;
+      options.capacity = n[1];
+      options.capacity_bytes = n[2];
+      options.on_full = static_cast<OnFull>(n[3] & 0xff);
+      options.subscriptions = static_cast<Subscriptions>(n[3] >> 8 & 0xff);
+      options.warn_on_discard = n[3] >> 16 != 0;
+      options.discard_after = absl::Nanoseconds(static_cast<int64_t>(n[4]));
+      for (size_t i = 2; i < packet.texts.size(); ++i) options.named.push_back(packet.texts[i]);
+      return Reply(packet.call, keeper_.CreateBuffer(this, n[0], text(0), {.name = text(1)}, options));
     }
+    case PacketKind::kDestroyBuffer:
+      return Reply(packet.call, keeper_.DestroyBuffer(n[0]));
+    case PacketKind::kReserveSeat: {
+      auto seat = keeper_.ReserveSeat(*this, n[0]);
+      if (!seat.ok()) return Reply(packet.call, seat.status());
+      return Send({.kind = PacketKind::kReply, .call = packet.call, .numbers = {*seat}, .texts = {""}});
+    }
+    case PacketKind::kLeaveSeat:
+      keeper_.LeaveSeat(n[0]);
+      return Reply(packet.call, absl::OkStatus());
+    case PacketKind::kNewParty:
+      return MakeParty(packet.call, fd(0));
     case PacketKind::kOpenPublisher:
-      return Reply(packet.call, keeper_.OpenPublisher(*this, n[0], n[1], fd(0)));
+      return Reply(packet.call, keeper_.OpenPublisher(*this, n[0], n[1], fd(0), n[2]));
     case PacketKind::kPublisherCompleted:
       keeper_.PublisherCompleted(n[0]);
       return Reply(packet.call, absl::OkStatus());
@@ -141,9 +178,6 @@ void RemoteParty::Handle(WirePacket packet) {
       return Reply(packet.call, absl::OkStatus());
     case PacketKind::kGranted:
       return keeper_.Granted(n[0], n[1], n[2]);
-    case PacketKind::kEnded:
-      returned_ = ErrorFromText(text(0));
-      return;
     default:
       return;
   }

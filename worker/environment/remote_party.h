@@ -14,7 +14,8 @@ namespace puma::internal {
 
 class RemoteParty final : public Party, public Served {
  public:
-  RemoteParty(Keeper& keeper, Broker& broker, UniqueFd socket, int pidfd);
+  // `environment` must outlive it: its keeper and its broker serve it. `pidfd`: of its process.
+  RemoteParty(EnvironmentCore& environment, UniqueFd socket, UniqueFd pidfd);
 
   std::optional<uint64_t> SetGate(GateOrder order) override;
   void RemoveGate(uint64_t lane, uint64_t gate) override;
@@ -29,18 +30,19 @@ class RemoteParty final : public Party, public Served {
   bool wants_to_send() override PUMA_EXCLUDES(mutex_);
   bool Serve(short events) override;
   void Over() override;
-  const std::optional<absl::Status>& returned() const { return returned_; }  // by the function; the broker's thread only
 
  private:
   void SendWaiting() PUMA_REQUIRES(mutex_);
   void Handle(WirePacket packet);
   void Reply(uint64_t call, const absl::Status& status);
+  void Reply(uint64_t call, const absl::StatusOr<BufferFacts>& facts);
+  void MakeParty(uint64_t call, UniqueFd pidfd);
 
+  EnvironmentCore& environment_;
   Keeper& keeper_;
   Broker& broker_;
   const UniqueFd socket_;
   const UniqueFd pidfd_;
-  std::optional<absl::Status> returned_;
   bool over_ = false;
   Mutex mutex_;
   std::deque<WirePacket> waiting_ PUMA_GUARDED_BY(mutex_);  // the socket was full

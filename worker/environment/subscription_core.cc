@@ -266,6 +266,35 @@ absl::Status SubscriptionCore::HandOver(Lane& lane, ReceivedRef on_value) {
       fmt::format("buffer \"{}\": message {} is skipped: {}", parts_.facts.name, received.message.sequence, std::string(status.message())));
 }
 
+std::optional<Received> SubscriptionCore::Look() {
+  if (ended_) return std::nullopt;
+  TakeMail();
+  if (!status_.ok() || completed_) return std::nullopt;
+  in_hand_ = Next();
+  if (in_hand_ == nullptr) return std::nullopt;
+  return MakeReceived(*in_hand_);
+}
+
+void SubscriptionCore::Begin() {
+  in_hand_->reader->Begin();
+  in_handler_ = true;
+}
+
+void SubscriptionCore::Done() {
+  AfterHandler(*in_hand_);
+  if (++looked_ % batch_ == 0) in_hand_->reader->StorePosition();
+}
+
+bool SubscriptionCore::CompletedNow(absl::Status& error) {
+  if (ended_ || completed_) return false;
+  error = status_.ok() ? completion_ : status_;  // or the buffer is gone
+  if (error.ok() && !(over_ && AllRead())) return false;
+  completed_ = true;
+  Release();
+  if (status_.ok()) parts_.link->Delivered(parts_.id);
+  return true;
+}
+
 absl::StatusOr<size_t> SubscriptionCore::Take(ReceivedRef on_value, const CompletedRef* on_complete, size_t at_most) {
   if (in_handler_)
     return absl::FailedPreconditionError(fmt::format("buffer \"{}\": it is taken from in its own handler", parts_.facts.name));

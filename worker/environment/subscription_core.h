@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/buffer/lane_reader.h"
@@ -40,6 +41,16 @@ class SubscriptionCore {
   void PostLeft(uint64_t lane, uint64_t left);
   void PostOver(bool over);
   void PostInvalid(const absl::Status& why);
+
+  // For a runnable's loop, one value after the other: what is next (nothing: there is none now), Begin before its handler, Done after it.
+  std::optional<Received> Look();
+  void Begin();
+  void Done();
+  absl::Status TakeFault() { return std::exchange(fault_, absl::OkStatus()); }  // a lane was left
+  // True: nothing more will come; `error` is what it was completed with. The keeper is told. Once.
+  bool CompletedNow(absl::Status& error);
+  void StorePositions();
+  size_t batch() const { return batch_; }
 
   absl::StatusOr<size_t> Take(ReceivedRef on_value, const CompletedRef* on_complete, size_t at_most);
   absl::Status Hold(size_t count);
@@ -75,12 +86,13 @@ class SubscriptionCore {
   void AfterHandler(Lane& lane);
   absl::StatusOr<size_t> Complete(const CompletedRef* on_complete, size_t taken);
   bool AllRead() const;
-  void StorePositions();
   void Leave();
 
   Parts parts_;
   absl::Status status_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  Lane* in_hand_ = nullptr;  // of what Look has returned
+  size_t looked_ = 0;
   size_t turn_ = 0, hold_ = 0, batch_ = 1;
   bool over_ = false;       // nobody counts as publisher any more
   bool completed_ = false;  // and the program has been told

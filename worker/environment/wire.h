@@ -14,7 +14,7 @@ namespace puma::internal {
 
 enum class PacketKind : uint32_t {
   // To the child.
-  kStart = 1,  // numbers: range, offset; texts: name, object file, build id, arguments...
+  kStart = 1,  // numbers: range, offset, is a ChildMain; texts: name, object file, build id, arguments...; fds: to the keeper, others
   kReply,      // call; texts: error
   kSetGate,
   kRemoveGate,
@@ -32,6 +32,14 @@ enum class PacketKind : uint32_t {
   kDelivered,
   kCloseSubscription,
   kGranted,
+  kCreateBuffer,
+  kDestroyBuffer,
+  kReserveSeat,
+  kLeaveSeat,
+  kNewParty,
+  // To who has started the child.
+  kRunning = 64,
+  kNews,   // look at what the child has written
   kEnded,  // the function has returned; texts: error
 };
 

@@ -24,7 +24,7 @@ class Input {
   const InputDeclaration& declaration() const { return declaration_; }
   const std::string& name() const { return declaration_.name; }
   bool connected() const { return connected_; }
-  bool complete() const { return complete_; }          // nothing more will come
+  bool complete() const { return complete_; }           // nothing more will come
   const absl::Status& error() const { return error_; }  // why it is complete, if not for the good reason
 
   // The next message, of a publisher after the one that the last batch was taken from. Nothing: there is none now. The view is valid until

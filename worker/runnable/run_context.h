@@ -19,7 +19,7 @@
 namespace puma {
 class Environment;
 class Segment;
-}
+}  // namespace puma
 namespace puma::internal {
 
 // A command as it came, and where commands come from. Only the runnable's thread polls.
@@ -27,9 +27,9 @@ struct CommandCall {
   uint64_t id = 0;
   int64_t deadline_ns = 0;  // CLOCK_MONOTONIC; 0: none
   std::string_view name;
-  std::string_view arguments;                   // a JSON object
+  std::string_view arguments;                      // a JSON object
   const std::vector<Value>* positional = nullptr;  // instead of the object: one value for each argument
-  bool answered = true;                         // false: nobody waits for the result, so an error ends the run
+  bool answered = true;                            // false: nobody waits for the result, so an error ends the run
 };
 class CommandSource {
  public:
@@ -62,7 +62,7 @@ struct RunContext {
   std::atomic<CommandSource*> commands{nullptr};
   std::function<void()> store_positions;                                 // called on the own thread before it blocks
   std::function<void(uint64_t lane, const std::string& what)> bad_lane;  // tells the host; null: nobody
-  std::function<void(std::string type, Value status)> send_status;      // null: nobody listens
+  std::function<void(std::string type, Value status)> send_status;       // null: nobody listens
   Environment* environment = nullptr;                                    // for runners of its own
   pthread_t thread{};                                                    // the runnable's own, while it executes
   const Logger* logger = nullptr;

@@ -190,7 +190,8 @@ OutputCore* RunnableCore::FindOutput(std::string_view name) {
 void RunnableCore::Declare(InputDeclaration declaration) {
   if (!constructing_) return Mistake("an input declared outside of the constructor");
   if (declaration.name.empty()) Mistake("an input without a name");
-  if (std::any_of(inputs_.begin(), inputs_.end(), [&](const auto& known) { return known->name() == declaration.name; })) Mistake(fmt::format("input \"{}\" is declared twice", declaration.name));
+  if (std::any_of(inputs_.begin(), inputs_.end(), [&](const auto& known) { return known->name() == declaration.name; }))
+    Mistake(fmt::format("input \"{}\" is declared twice", declaration.name));
   if (options_.make_input) {
     inputs_.push_back(options_.make_input(std::move(declaration)));
   } else {

@@ -33,14 +33,14 @@ struct ParamDeclaration {
 struct CoreOptions {
   std::string name;
   Scope scope = Scope::kChild;
-  std::map<std::string, std::string> params;  // name to JSON text
-  std::vector<std::string> inputs, outputs;   // names of the ports that will be connected
-  std::vector<std::string> passed;            // buffers that go on to runners of its own
+  std::map<std::string, std::string> params;                           // name to JSON text
+  std::vector<std::string> inputs, outputs;                            // names of the ports that will be connected
+  std::vector<std::string> passed;                                     // buffers that go on to runners of its own
   std::function<std::unique_ptr<Input>(InputDeclaration)> make_input;  // null: an InputPort
   bool completes_with_error = false;  // an error of the run goes on through its outputs; else whoever runs the task decides when
-  const Word32* log_level = nullptr;          // null: the process's
-  absl::Duration spin;                        // how long it looks for input before it sleeps
-  uint32_t slot = 0;                          // names the thread's task in logs and crashes
+  const Word32* log_level = nullptr;  // null: the process's
+  absl::Duration spin;                // how long it looks for input before it sleeps
+  uint32_t slot = 0;                  // names the thread's task in logs and crashes
 };
 
 // How a run ended.
@@ -171,7 +171,7 @@ class RunnableCore {
   TaskPage* page_ = nullptr;
   PageHeader* sleep_header_ = nullptr;
   absl::Status command_error_;  // of a command that nobody waits for
-  PageHeader own_header_{};  // to sleep with where there is no page
+  PageHeader own_header_{};     // to sleep with where there is no page
   Spin spin_{options_.spin};
   std::vector<LaneReader*> readers_;
   Mutex mail_mutex_;

@@ -2,6 +2,7 @@
 #define PUMA_ENVIRONMENT_H_
 // Library mode: buffers and plain functions in a program of your own, as threads or as processes; nothing else changes.
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -119,12 +120,13 @@ class Environment {
   // Runs `function`, which is a plain one of this program or of a library that it is linked with. It finds the buffers with OpenBuffer.
   Job Launch(std::string_view name, Function function, std::vector<std::string> arguments = {});
 
-  explicit Environment(std::shared_ptr<internal::EnvironmentCore> core) : core_(std::move(core)) {}
+  explicit Environment(std::shared_ptr<internal::EnvironmentCore> core, uint64_t maker = 0) : core_(std::move(core)), maker_(maker) {}
 
  private:
   std::pair<std::shared_ptr<internal::BufferCore>, std::shared_ptr<void>> MakeBuffer(std::string_view, TypeInfo, BufferOptions);
   std::shared_ptr<internal::BufferCore> FindBuffer(std::string_view, TypeInfo);
   std::shared_ptr<internal::EnvironmentCore> core_;
+  uint64_t maker_;  // whose names of buffers it knows
 };
 class ThreadEnvironment : public Environment {
  public:

@@ -284,7 +284,8 @@ class Setup {
   void AddCommand(std::string_view name, F f, std::vector<std::string> names, std::string_view help) {
     static_assert((Passable<std::decay_t<A>> && ...),
                   "puma: an argument of this command can't be passed: use plain types or give it a puma::Codec");
-    internal::CommandDeclaration declaration{std::string(name), std::string(help), internal::ResultName<R>(), {}, nullptr, internal::MethodKey(f)};
+    internal::CommandDeclaration declaration{std::string(name), std::string(help),     internal::ResultName<R>(), {},
+                                             nullptr,           internal::MethodKey(f)};
     [[maybe_unused]] size_t i = 0;
     (declaration.arguments.push_back({names[i++], Value::TypeName<std::decay_t<A>>()}), ...);
     declaration.thunk = [self = Self<C>(), f](std::span<const Value> in) {
