@@ -9,7 +9,9 @@
 
 namespace puma::internal {
 
-inline std::string TextOfError(const absl::Status& error) { return error.ok() ? "" : control::FailureToJson(ErrorOf(error), kErrorBytes); }
+inline std::string TextOfError(const absl::Status& error, size_t at_most = kErrorBytes) {
+  return error.ok() ? "" : control::FailureToJson(ErrorOf(error), at_most);
+}
 inline absl::Status ErrorFromText(std::string_view text) {
   if (text.empty()) return absl::OkStatus();
   auto error = control::FailureFromJson(text);

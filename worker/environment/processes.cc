@@ -28,6 +28,7 @@ namespace puma {
 namespace internal {
 namespace {
 
+constexpr size_t kEndBytes = 64 << 10;  // of the error that a child ends with
 constexpr std::string_view kChildFlag = "--puma-child=";
 std::atomic<bool> initialised{false};
 
@@ -214,7 +215,7 @@ absl::Status RunStart(const WirePacket& start, ChildContext context) {
   context.news = [&] { SendWire(parent.get(), {.kind = PacketKind::kNews}); };
   context.when_orphaned = [&](std::function<void()> act) { keeper.WhenLost(std::move(act)); };
   const absl::Status status = RunStart(*start, std::move(context));
-  SendWire(parent.get(), {.kind = PacketKind::kEnded, .texts = {TextOfError(status)}});
+  SendWire(parent.get(), {.kind = PacketKind::kEnded, .texts = {TextOfError(status, kEndBytes)}});
   std::exit(status.ok() ? 0 : 1);
 }
 

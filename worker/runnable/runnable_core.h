@@ -94,6 +94,7 @@ class RunnableCore {
   void SendStatus(std::string type, Value status);
   absl::StatusOr<Value> DeclareParam(std::string_view name, std::string type, const Value* default_value, std::string_view help);
   void ParamFailed(std::string_view name, const absl::Status& status);
+  absl::StatusOr<Value> ExecuteCommand(const CommandDeclaration& command, std::span<const Value> arguments);  // own thread
   absl::Status Service();
   bool PollCommands();
   bool WaitForCommands(absl::Duration at_most);
@@ -139,7 +140,6 @@ class RunnableCore {
   absl::Status CompleteSubscribers(bool& all);
   void Sleep(uint32_t seen_kick, absl::Duration at_most);
   absl::StatusOr<Value> ServeCommand(const CommandCall& call);
-  absl::StatusOr<Value> ExecuteCommand(const CommandDeclaration& command, std::span<const Value> arguments);
   bool stopping() const { return stop_served_ || context_.StopAsked(); }
 
   // The end.

@@ -1,8 +1,9 @@
 #ifndef PUMA_ENVIRONMENT_H_
 #define PUMA_ENVIRONMENT_H_
-// Library mode: buffers and plain functions in a program of your own, as threads or as processes; nothing else changes.
+// Library mode: buffers, runnables and plain functions in a program of your own, as threads or as processes; nothing else changes.
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "puma/buffer.h"
 #include "puma/event.h"
+#include "puma/runner.h"
 #include "puma/subscription.h"
 
 namespace puma {
@@ -51,6 +53,7 @@ class AnyBuffer {
   // Ends the buffer, also for those who use it, with a warning then. Returns the error of a completion that nobody took, once. A second
   // time only warns.
   absl::Status Close();
+  const std::shared_ptr<internal::BufferCore>& core() const { return core_; }
 
  protected:
   AnyBuffer(std::shared_ptr<internal::BufferCore> core, std::shared_ptr<void> scope) : core_(std::move(core)), scope_(std::move(scope)) {}
@@ -75,6 +78,18 @@ class Buffer : public AnyBuffer {
   Subscription<T> Subscribe(SubscribeOptions options = {}) const {
     return Subscription<T>(internal::OpenSubscription(core_, nullptr, std::move(options)));
   }
+};
+
+struct BufferWire {
+  std::string port;
+  AnyBuffer buffer;
+};
+struct RunnerOptions {
+  std::vector<BufferWire> inputs = {};
+  std::vector<BufferWire> outputs = {};
+  std::map<std::string, Value> params = {};
+  std::vector<BufferWire> pass_on = {};  // for runners of its own (Setup::PassOn)
+  absl::Duration stop_grace = absl::Seconds(30);
 };
 
 // A function that runs on a thread or in a process of its own. A scope: the destructor waits for its end and logs an error that nobody
@@ -117,12 +132,19 @@ class Environment {
     static_assert(CrossesProcesses<T> || ThreadOnly<T>, "puma: pointers, views and references can't travel");
     return Buffer<T>(FindBuffer(name, TypeInfo::Of<T>()), nullptr);
   }
+  // Makes the parent's half of T at once, with its parameters; the child's half is made where it runs. A runnable's outputs count as
+  // publishers from now on. Never fails here: what is wrong meets you, all of it, at Start.
+  template <class T>
+  Runner<T> CreateRunner(std::string_view name, RunnerOptions options = {}) {
+    return Runner<T>(MakeRunner(name, internal::TypeOf<T>(), std::move(options)));
+  }
   // Runs `function`, which is a plain one of this program or of a library that it is linked with. It finds the buffers with OpenBuffer.
   Job Launch(std::string_view name, Function function, std::vector<std::string> arguments = {});
 
   explicit Environment(std::shared_ptr<internal::EnvironmentCore> core, uint64_t maker = 0) : core_(std::move(core)), maker_(maker) {}
 
  private:
+  std::shared_ptr<internal::RunnerCore> MakeRunner(std::string_view name, internal::RunnableType type, RunnerOptions options);
   std::pair<std::shared_ptr<internal::BufferCore>, std::shared_ptr<void>> MakeBuffer(std::string_view, TypeInfo, BufferOptions);
   std::shared_ptr<internal::BufferCore> FindBuffer(std::string_view, TypeInfo);
   std::shared_ptr<internal::EnvironmentCore> core_;

@@ -12,6 +12,10 @@
 
 namespace puma {
 
+namespace internal {
+struct ValueAccess;
+}
+
 // A value type; thread-compatible.
 class Value {
  public:
@@ -45,6 +49,7 @@ class Value {
   static std::string TypeName();  // "int", "list of double"
 
  private:
+  friend struct internal::ValueAccess;
   absl::StatusOr<bool> AsBool() const;
   absl::StatusOr<int64_t> AsInt(int64_t min, int64_t max) const;
   absl::StatusOr<double> AsDouble() const;

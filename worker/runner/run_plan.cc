@@ -1,0 +1,75 @@
+#include "worker/runner/run_plan.h"
+
+#include <utility>
+
+#include "worker/environment/code_address.h"
+#include "worker/platform/bytes.h"
+
+namespace puma::runner {
+namespace {
+
+void PackWires(const std::vector<Wire>& wires, ByteWriter& to) {
+  to.Put(static_cast<uint64_t>(wires.size()));
+  for (const Wire& wire : wires) {
+    const internal::BufferFacts& b = wire.buffer;
+    to.PutText(wire.port).Put(wire.seat).Put(b.id).PutText(b.name).PutText(b.type).Put(b.capacity).Put(b.payload_bytes).Put(b.on_full);
+  }
+}
+
+std::vector<Wire> UnpackWires(ByteReader& from) {
+  std::vector<Wire> wires;
+  for (auto n = from.Get<uint64_t>(); n > 0 && from.ok(); --n) {
+    Wire& wire = wires.emplace_back();
+    wire.port = from.GetText();
+    wire.seat = from.Get<uint64_t>();
+    internal::BufferFacts& b = wire.buffer;
+    b.id = from.Get<uint64_t>();
+    b.name = from.GetText();
+    b.type = from.GetText();
+    b.capacity = from.Get<uint64_t>();
+    b.payload_bytes = from.Get<uint64_t>();
+    b.on_full = from.Get<OnFull>();
+  }
+  return wires;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Pack(const RunPlan& plan) {
+  auto address = internal::AddressOf(reinterpret_cast<const void*>(plan.factory));
+  if (!address.ok()) return address.status();
+  ByteWriter to;
+  to.PutText(plan.name).PutText(address->object).PutText(address->build_id).Put(address->offset);
+  to.Put(static_cast<uint64_t>(plan.params.size()));
+  for (const auto& [name, json] : plan.params) to.PutText(name).PutText(json);
+  PackWires(plan.inputs, to);
+  PackWires(plan.outputs, to);
+  PackWires(plan.passed, to);
+  to.PutText(plan.declarations);
+  return to.Take();
+}
+
+absl::StatusOr<RunPlan> Unpack(std::string_view bytes) {
+  ByteReader from(bytes);
+  RunPlan plan;
+  plan.name = from.GetText();
+  internal::CodeAddress address;
+  address.object = from.GetText();
+  address.build_id = from.GetText();
+  address.offset = from.Get<uint64_t>();
+  for (auto n = from.Get<uint64_t>(); n > 0 && from.ok(); --n) {
+    std::string name(from.GetText());
+    plan.params.emplace(std::move(name), from.GetText());
+  }
+  plan.inputs = UnpackWires(from);
+  plan.outputs = UnpackWires(from);
+  plan.passed = UnpackWires(from);
+  plan.declarations = from.GetText();
+  if (!from.ok()) return absl::DataLossError("a runnable's plan that ends too early");
+  auto code = internal::CodeAt(address);
+  if (!code.ok()) return code.status();
+  plan.factory = reinterpret_cast<Module::Factory>(*code);
+  return plan;
+}
+
+}  // namespace puma::runner
