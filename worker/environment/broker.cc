@@ -46,13 +46,18 @@ void Broker::Post(std::function<void()> act) {
   Begin();
 }
 
-void Broker::CallPosted() {
+bool Broker::CallPosted(const std::atomic<bool>& left) {
   std::vector<std::function<void()>> posted;
   {
     MutexLock lock(mutex_);
     posted.swap(posted_);
   }
-  for (auto& act : posted) act();
+  for (auto& act : posted) {
+    act();
+    act = nullptr;
+    if (left.load(std::memory_order_relaxed)) return false;
+  }
+  return true;
 }
 
 void Broker::Stop() {
@@ -63,7 +68,10 @@ void Broker::Stop() {
     thread.swap(thread_);
     RingBell();
   }
-  if (thread.joinable()) thread.join();
+  if (!thread.joinable()) return;
+  if (thread.get_id() != std::this_thread::get_id()) return thread.join();
+  left_->store(true, std::memory_order_relaxed);
+  thread.detach();
 }
 
 // Milliseconds until the clock must be looked at, rounded up; -1: never.
@@ -76,6 +84,7 @@ int Broker::TimeLeft() {
 
 void Broker::Run() {
   NameThread("puma-broker");
+  const std::shared_ptr<std::atomic<bool>> left = left_;
   std::vector<pollfd> polled;
   std::vector<std::shared_ptr<Served>> parties;
   while (true) {
@@ -99,8 +108,10 @@ void Broker::Run() {
         served_.erase(parties[i]->socket());
       }
       parties[i]->Over();
+      parties[i] = nullptr;  // perhaps the last who knew the environment
+      if (left->load(std::memory_order_relaxed)) return;
     }
-    CallPosted();
+    if (!CallPosted(*left)) return;
     const int64_t now = MonotonicNanos();
     bool due;
     {
@@ -110,7 +121,7 @@ void Broker::Run() {
     }
     if (due) tick_(now);
   }
-  CallPosted();
+  if (!CallPosted(*left)) return;
   MutexLock lock(mutex_);
   served_.clear();
 }

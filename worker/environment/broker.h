@@ -1,6 +1,7 @@
 #ifndef PUMA_WORKER_ENVIRONMENT_BROKER_H_
 #define PUMA_WORKER_ENVIRONMENT_BROKER_H_
 // The thread of an environment that serves other processes and the keeper's clock. It begins when it is first needed.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,12 +32,13 @@ class Broker {
   void Add(std::shared_ptr<Served> served) PUMA_EXCLUDES(mutex_);
   void LookAgain() PUMA_EXCLUDES(mutex_);                      // something wants to be sent
   void Post(std::function<void()> act) PUMA_EXCLUDES(mutex_);  // called on the thread, soon
-  void Stop() PUMA_EXCLUDES(mutex_);                           // joins. What is served is over
+  // Joins. What is served is over. On its own thread, where the last who knew the environment may let it go: the thread ends by itself.
+  void Stop() PUMA_EXCLUDES(mutex_);
 
  private:
   void Begin() PUMA_REQUIRES(mutex_);
   void Run() PUMA_EXCLUDES(mutex_);
-  void CallPosted() PUMA_EXCLUDES(mutex_);
+  bool CallPosted(const std::atomic<bool>& left) PUMA_EXCLUDES(mutex_);
   int TimeLeft() PUMA_EXCLUDES(mutex_);
   void RingBell();
 
@@ -48,6 +50,7 @@ class Broker {
   std::vector<std::function<void()>> posted_ PUMA_GUARDED_BY(mutex_);
   int64_t wake_at_ PUMA_GUARDED_BY(mutex_) = 0;
   bool stopping_ PUMA_GUARDED_BY(mutex_) = false;
+  const std::shared_ptr<std::atomic<bool>> left_ = std::make_shared<std::atomic<bool>>(false);  // the broker is gone: touch nothing of it
 };
 
 }  // namespace puma::internal

@@ -47,6 +47,9 @@ RunnerCore::RunnerCore(const std::shared_ptr<EnvironmentCore>& environment, std:
   for (const auto& [param, value] : options_.params) plan_.params[param] = value.ToJson();
   MakeHalf(type);
   WireAll();
+  options_.inputs.clear();
+  options_.outputs.clear();
+  options_.pass_on.clear();
   if (mistakes_.empty()) return;
   broken_ = absl::InvalidArgumentError(fmt::format("runner \"{}\":\n  {}", name_, fmt::join(mistakes_, "\n  ")));
   LeaveSeats();

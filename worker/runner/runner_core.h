@@ -105,7 +105,7 @@ class RunnerCore final : public runner::RunListener, public std::enable_shared_f
   EnvironmentCore* const environment_;
   const std::weak_ptr<EnvironmentCore> weak_environment_;
   const std::string name_;
-  const RunnerOptions options_;
+  RunnerOptions options_;  // without the buffers, once they are wired: they would keep the environment
   runner::RunPlan plan_;
   std::vector<std::string> mistakes_;
   absl::Status broken_;  // why it can't start
