@@ -224,6 +224,7 @@ absl::Status RunStart(const WirePacket& start, ChildContext context) {
 
 void Init(int argc, char** argv) {
   RegisterMembarrier();
+  internal::PrintErrorsPlainly();
   internal::initialised.store(true, std::memory_order_release);
   if (argc != 2) return;
   const std::string_view flag = argv[1];

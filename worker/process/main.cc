@@ -1,5 +1,6 @@
 // puma-worker: exec'd by the shim with the descriptors of worker/shim/protocol.h.
 #include <fcntl.h>
+#include <puma/environment.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -8,7 +9,6 @@
 #include <utility>
 
 #include "worker/logging/crash_handler.h"
-#include "worker/platform/system.h"
 #include "worker/process/worker_process.h"
 
 namespace {
@@ -24,8 +24,8 @@ void OnExit(int code, void*) {
 
 }  // namespace
 
-int main() {
-  puma::RegisterMembarrier();  // first, while there is one thread
+int main(int argc, char** argv) {
+  puma::Init(argc, argv);  // first, while there is one thread. A runner of a task's own is this program again, and ends in here
   for (int fd = puma::shim::kWorkerSocket; fd <= puma::shim::kWorkerStderr; ++fd) {
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
       fprintf(stderr, "puma-worker is started by puma-shim, not by hand (descriptor %d is missing)\n", fd);

@@ -168,6 +168,7 @@ void WorkerProcess::StartRunner(Task& task) {
   options.published = &words.published;
   options.finished = &words.finished;
   options.grown = &words.grown;
+  options.processes = control_->header().slots == 1;
   const auto offer = [this, slot](uint64_t id, shim::SegmentKind kind, Segment& segment) {
     UniqueFd fd = segment.TakeFd();  // closed here once the shim has it
     return link_.Send(shim::Type::kOffer, shim::Offer{id, kind, slot}, {}, fd.get());

@@ -8,6 +8,9 @@
 
 namespace puma::internal {
 
+// Statuses print our payloads as people read them, not as bytes. Once; for programs of one's own and for the worker.
+void PrintErrorsPlainly();
+
 // Call only in a catch clause. The exception as a status: its type and bases, its text, its nested causes, the stack of its throw. The
 // code is UNKNOWN, or what the kind of a standard exception says (bad_alloc: RESOURCE_EXHAUSTED, invalid_argument: INVALID_ARGUMENT, ...).
 absl::Status StatusOfException();

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <puma/status.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
 
+#include "absl/status/status_payload_printer.h"
 #include "worker/runnable/stack.h"
 
 namespace puma {
@@ -131,10 +133,22 @@ Frame FrameOf(const Here& where) {
   return frame;
 }
 
+// Frames that say nothing to the author of a runnable: ours, and how threads and programs begin.
+bool SaysNothing(const Frame& f) {
+  if (!f.file.empty()) return false;
+  static constexpr std::string_view kOurs[] = {"puma::internal::", "puma::runner::", "puma::Runnable::",  "puma::Init(",
+                                               "puma::Fail(",      "puma::Throw(",   "_ZN4puma8internal", "__cxa_throw"};
+  if (f.function.empty() || f.function == "_start" || f.function == "__libc_start_main") return true;
+  if (f.function.starts_with("std::") && f.function.find("puma::") != std::string::npos) return true;
+  return std::any_of(std::begin(kOurs), std::end(kOurs), [&](std::string_view ours) { return f.function.starts_with(ours); });
+}
+
 void ExplainTo(const Error& e, const std::string& indent, std::string& out) {
   out += fmt::format("{}{}: {}\n", indent, e.types.empty() ? absl::StatusCodeToString(e.code) : e.types.front(), e.message);
   if (!e.path.empty()) out += fmt::format("{}  through {}\n", indent, fmt::join(e.path, ", "));
+  const bool nothing = std::all_of(e.stack.begin(), e.stack.end(), SaysNothing);
   for (const Frame& f : e.stack) {
+    if (!nothing && SaysNothing(f)) continue;
     std::string place = f.file.empty() ? fmt::format("{}+{:#x}", f.module, f.offset) : fmt::format("{}:{}", f.file, f.line);
     out += fmt::format("{}  at {} ({})\n", indent, f.function.empty() ? "?" : f.function, place);
   }
@@ -171,6 +185,27 @@ Error ErrorOf(const absl::Status& status) {
   }
   return error;
 }
+
+// What Status::ToString shows of our payloads, instead of their bytes.
+namespace {
+absl::optional<std::string> PrintPayload(absl::string_view type, const absl::Cord& payload) {
+  const bool error = type == kErrorPayload;
+  if (!error && type != kPlacesPayload) return absl::nullopt;
+  const std::string bytes(payload);
+  Reader in(bytes);
+  if (!error) {
+    const Frame frame = ReadFrame(in);
+    return frame.file.empty() ? "" : fmt::format("{}:{}", frame.file, frame.line);
+  }
+  const Error read = ReadError(in, 0);
+  return fmt::format("{}{}{}", read.types.empty() ? "" : read.types.front(), read.types.empty() || read.path.empty() ? "" : ", ",
+                     read.path.empty() ? "" : fmt::format("through {}", fmt::join(read.path, ", ")));
+}
+}  // namespace
+
+namespace internal {
+void PrintErrorsPlainly() { absl::status_internal::SetStatusPayloadPrinter(&PrintPayload); }
+}  // namespace internal
 
 std::string Explain(const absl::Status& status) {
   if (status.ok()) return "OK\n";

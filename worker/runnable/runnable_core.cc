@@ -309,8 +309,8 @@ absl::Status Runnable::SetTickInterval(absl::Duration interval) { return core_->
 absl::Status Runnable::ResumeTicks() { return core_->ticker().Resume(MonotonicNanos()); }
 void Runnable::PauseTicks() { core_->ticker().Pause(); }
 Environment& Runnable::environment() {
-  if (core_->context().environment == nullptr) Throw(FailedPrecondition("puma: there is an environment only while the runnable executes"));
-  return *core_->context().environment;
+  if (!core_->context().environment) Throw(FailedPrecondition("puma: there is an environment only while the runnable executes"));
+  return core_->context().environment();
 }
 
 }  // namespace puma

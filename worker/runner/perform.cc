@@ -26,7 +26,7 @@ class Performer {
     if (absl::Status s = Construct(); !s.ok()) return s;
     core_->UseCommands(stage_.commands);
     core_->context().send_status = stage_.status;
-    core_->context().environment = &environment_;
+    core_->context().environment = [this]() -> Environment& { return environment_; };
     if (absl::Status s = ConnectAll(); !s.ok()) return s;
     struct Reachable {
       const Stage& stage;

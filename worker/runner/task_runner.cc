@@ -1,6 +1,7 @@
 #include "worker/runner/task_runner.h"
 
 #include <fmt/format.h>
+#include <puma/environment.h>
 #include <puma/log.h>
 
 #include <algorithm>
@@ -126,6 +127,10 @@ Outcome TaskRunner::Run() {
 }
 
 Outcome TaskRunner::RunCore(std::unique_ptr<RunnableCore> core, TaskPage& page) {
+  core->context().environment = [this]() -> Environment& {  // made when it is asked for: few do
+    if (environment_ == nullptr) environment_ = CreateEnvironment(options_.processes ? "processes" : "threads");
+    return *environment_;
+  };
   core->UsePage(&page);
   core->UseCommands(options_.commands);
   core->context().bad_lane = hooks_.bad_lane;

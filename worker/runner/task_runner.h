@@ -35,6 +35,7 @@ struct RunnerOptions {
   Word64* published = nullptr;
   Word64* finished = nullptr;
   Word64* grown = nullptr;
+  bool processes = false;  // the kind of environment for runners of the runnable's own
 };
 
 // Thread-safe.
@@ -74,6 +75,7 @@ class TaskRunner {
   pthread_t thread_{};
   bool started_ = false, joined_ = false;
   internal::Outcome outcome_;
+  std::unique_ptr<Environment> environment_;  // of the task's thread
 
   Mutex mutex_;
   bool stop_ PUMA_GUARDED_BY(mutex_) = false;
