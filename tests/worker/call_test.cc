@@ -263,10 +263,12 @@ class Caller : public Runnable {
   }
   absl::Status CallOther(int milliseconds) {
     Runner<Caller>* const other = others[name() == "left" ? 1 : 0];
+    for (++inside; inside < 2;) std::this_thread::yield();
     return other->CallWithin(absl::Milliseconds(milliseconds), &Caller::Nothing);
   }
   void Nothing() {}
   static inline Runner<Caller>* others[2] = {};
+  static inline std::atomic<int> inside{0};  // how many are about to call: two, so neither can answer
 };
 
 TEST(CallBetweenThreads, TwoThatCallEachOtherAreBothNamedWithWhatTheyWaitFor) {
@@ -276,13 +278,19 @@ TEST(CallBetweenThreads, TwoThatCallEachOtherAreBothNamedWithWhatTheyWaitFor) {
   Caller::others[1] = &right;
   ASSERT_TRUE(left.StartBlocking(kLong).ok());
   ASSERT_TRUE(right.StartBlocking(kLong).ok());
-  auto first = left.CallAsync(&Caller::CallOther, 200);
-  const absl::Status second = right.Call(&Caller::CallOther, 2000);
-  const absl::Status waited = first.Get(kLong);
-  EXPECT_TRUE(second.ok()) << "the first one's deadline set it free: " << second;
-  EXPECT_EQ(waited.code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_THAT(std::string(waited.message()), HasSubstr("\"right\" has not answered \"nothing\""));
-  EXPECT_THAT(std::string(waited.message()), HasSubstr("it is itself waiting for \"nothing\" of \"left\", while \"left\" waits for it"));
+  std::string said;
+  const std::string circle = "it is itself waiting for \"nothing\" of \"left\", while \"left\" waits for it";
+  EXPECT_TRUE(Eventually([&] {  // a slow machine may not bring them to wait at the same time
+    Caller::inside = 0;
+    auto first = left.CallAsync(&Caller::CallOther, 200);
+    const absl::Status second = right.Call(&Caller::CallOther, 20000);
+    EXPECT_TRUE(second.ok()) << "the first one's deadline set it free: " << second;
+    const absl::Status waited = first.Get(kLong);
+    EXPECT_EQ(waited.code(), absl::StatusCode::kDeadlineExceeded);
+    said = std::string(waited.message());
+    return said.find(circle) != std::string::npos;
+  })) << said;
+  EXPECT_THAT(said, HasSubstr("\"right\" has not answered \"nothing\""));
 }
 
 PUMA_IN_BOTH_KINDS(CallTest);

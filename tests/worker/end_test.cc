@@ -125,12 +125,12 @@ class ChildDeathTest : public ::testing::Test {
 TEST_F(ChildDeathTest, ASignalIsAnErrorThatNamesItAndReachesWhoWaitsAtOnce) {
   auto idle = env_.CreateRunner<Idle>("victim");
   ASSERT_TRUE(idle.StartBlocking(kLong).ok());
-  const absl::Status call = idle.Call(&Idle::Die, SIGSEGV);
+  const absl::Status call = idle.Call(&Idle::Die, SIGALRM);
   EXPECT_EQ(call.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(call.message()), HasSubstr("signal 11"));
+  EXPECT_THAT(std::string(call.message()), HasSubstr("signal 14"));
   ASSERT_TRUE(idle.Join(kLong).ok());
   const absl::Status status = idle.CheckForErrors();
-  EXPECT_THAT(std::string(status.message()), HasSubstr("its process was ended by signal 11 (Segmentation fault)"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("its process was ended by signal 14 (Alarm clock)"));
   EXPECT_THAT(ErrorOf(status).path, ::testing::ElementsAre("victim"));
 }
 

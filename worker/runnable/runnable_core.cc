@@ -76,6 +76,13 @@ RunnableCore::~RunnableCore() {
 }
 
 absl::StatusOr<std::unique_ptr<RunnableCore>> RunnableCore::Construct(Module::Factory factory, CoreOptions options) {
+  auto core = ConstructAnyway(factory, std::move(options));
+  if (!core.ok()) return core;
+  if (absl::Status mistakes = (*core)->Mistakes(); !mistakes.ok()) return mistakes;
+  return core;
+}
+
+absl::StatusOr<std::unique_ptr<RunnableCore>> RunnableCore::ConstructAnyway(Module::Factory factory, CoreOptions options) {
   std::unique_ptr<RunnableCore> core(new RunnableCore(std::move(options)));
   logging::ThreadScope scope(core->logger_, core->options_.slot);
   absl::Status constructed = ThroughDoor([&]() -> absl::Status {
@@ -91,7 +98,6 @@ absl::StatusOr<std::unique_ptr<RunnableCore>> RunnableCore::Construct(Module::Fa
   core->constructing_ = false;
   if (!constructed.ok()) return constructed;
   if (core->options_.scope != Scope::kDescribe) core->CheckPorts();
-  if (absl::Status mistakes = core->Mistakes(); !mistakes.ok()) return mistakes;
   return core;
 }
 

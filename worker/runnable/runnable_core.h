@@ -54,6 +54,9 @@ class RunnableCore {
  public:
   // Constructs the object. INVALID_ARGUMENT lists all that is wrong with parameters and ports at once; else what the constructor threw.
   static absl::StatusOr<std::unique_ptr<RunnableCore>> Construct(Module::Factory factory, CoreOptions options);
+  // The same, for who has more mistakes to tell: see mistakes().
+  static absl::StatusOr<std::unique_ptr<RunnableCore>> ConstructAnyway(Module::Factory factory, CoreOptions options);
+  const std::vector<std::string>& mistakes() const { return mistakes_; }
   ~RunnableCore();
 
   const std::vector<ParamDeclaration>& params() const { return params_; }

@@ -79,10 +79,36 @@ std::string FunctionInFile(const std::string& path, uint64_t offset) {
   return "";
 }
 
+namespace {
+
+// Takes out each ", NAME<...> " with all that its brackets hold.
+void TakeOutArgument(std::string& text, std::string_view name) {
+  const std::string begin = ", " + std::string(name) + "<";
+  for (size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at)) {
+    size_t end = at + begin.size();
+    for (int depth = 1; end < text.size() && depth > 0; ++end) depth += text[end] == '<' ? 1 : text[end] == '>' ? -1 : 0;
+    if (end < text.size() && text[end] == ' ') ++end;
+    text.erase(at, end - at);
+  }
+}
+
+// As people write it: without default arguments of the standard library's templates.
+std::string AsWritten(std::string text) {
+  for (const char* name : {"std::allocator", "std::default_delete", "std::char_traits", "std::less"}) TakeOutArgument(text, name);
+  for (const char* name : {"std::__cxx11::basic_string<char>", "std::basic_string<char>"}) {
+    const std::string_view long_name = name;
+    for (size_t at = text.find(long_name); at != std::string::npos; at = text.find(long_name, at))
+      text.replace(at, long_name.size(), "std::string");
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string Demangle(const char* mangled) {
   int error = 0;
   std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(mangled, nullptr, nullptr, &error), std::free);
-  return error == 0 && text ? std::string(text.get()) : std::string(mangled);
+  return error == 0 && text ? AsWritten(text.get()) : std::string(mangled);
 }
 
 absl::Status WrongSize(const std::type_info& type, size_t got, size_t wanted) {

@@ -24,6 +24,10 @@ absl::Status CheckTimeout(const std::string& name, Timeout timeout) {
   return absl::InvalidArgumentError(fmt::format("\"{}\": a timeout is a duration above zero, kNoWait or kInfinite", name));
 }
 
+// A copy that shares nothing with the original, for another thread: its payload's count of references is out of the thread sanitizer's
+// sight.
+absl::Status Detached(const absl::Status& status) { return ToStatus(ErrorOf(status)); }
+
 std::vector<std::string> PortsOf(const std::vector<BufferWire>& wires) {
   std::vector<std::string> ports;
   for (const BufferWire& wire : wires) ports.push_back(wire.port);
@@ -65,13 +69,14 @@ void RunnerCore::MakeHalf(RunnableType type) {
   options.inputs = PortsOf(options_.inputs);
   options.outputs = PortsOf(options_.outputs);
   options.passed = PortsOf(options_.pass_on);
-  auto half = RunnableCore::Construct(type.make, std::move(options));
-  if (half.ok()) {
-    half_ = *std::move(half);
-    plan_.declarations = half_->Declarations();
-  } else {
+  auto half = RunnableCore::ConstructAnyway(type.make, std::move(options));
+  if (!half.ok()) {
     mistakes_.emplace_back(half.status().message());
+    return;
   }
+  half_ = *std::move(half);
+  mistakes_.insert(mistakes_.end(), half_->mistakes().begin(), half_->mistakes().end());
+  plan_.declarations = half_->Declarations();
 }
 
 void RunnerCore::WireAll() {
@@ -109,7 +114,8 @@ void RunnerCore::CheckType(std::string_view kind, const std::string& port, const
     mistakes_.push_back(fmt::format("{} \"{}\" takes {}, but buffer \"{}\" carries {}", kind, port, type.name(), wire.buffer.name(),
                                     wire.buffer.core()->facts().type));
   }
-  if (type.destroy != nullptr && environment_->kind() == Kind::kProcesses) {
+  const bool told = std::any_of(wires.begin(), wires.end(), [&](const BufferWire& w) { return w.port == port && !w.buffer.status().ok(); });
+  if (type.destroy != nullptr && environment_->kind() == Kind::kProcesses && !told) {
     mistakes_.push_back(fmt::format("{} \"{}\": {} can't cross processes: make it a plain struct, a puma::Block or give it a puma::Codec",
                                     kind, port, type.name()));
   }
@@ -157,7 +163,7 @@ void RunnerCore::OnEnded(const absl::Status& error) {
   absl::Status end;
   {
     MutexLock lock(mutex_);
-    end_ = error;
+    end_ = Detached(error);
     if (killed_)
       end_ = absl::DeadlineExceededError(
           fmt::format("\"{}\" did not end within {} and was killed", name_, absl::FormatDuration(options_.stop_grace)));
@@ -166,7 +172,7 @@ void RunnerCore::OnEnded(const absl::Status& error) {
       if (full.path.empty() || full.path.back() != name_) full.path.push_back(name_);
       end_ = ToStatus(full);
     }
-    end = end_;
+    end = Detached(end_);
     phase_ = Phase::kEnded;
     callbacks.swap(callbacks_);
   }
@@ -195,7 +201,7 @@ absl::Status RunnerCore::Unusable() const {
 
 absl::Status RunnerCore::TakeError() {
   if (phase_ != Phase::kEnded || std::exchange(taken_, true)) return absl::OkStatus();
-  return end_;
+  return Detached(end_);
 }
 
 // ---- the life --------------------------------------------------------------------------------------------------------------------------
@@ -215,7 +221,7 @@ absl::Status RunnerCore::Start() {
     OnEnded(status);
     MutexLock lock(mutex_);
     taken_ = true;
-    return end_;
+    return Detached(end_);
   }
   if (stop) run_->Stop();
   return status;
@@ -317,7 +323,7 @@ void RunnerCore::OnEnd(std::function<void(const absl::Status&)> callback) {
       callbacks_.push_back(std::move(callback));
       return;
     }
-    end = end_;
+    end = Detached(end_);
   }
   environment_->broker().Post([callback = std::move(callback), end] { callback(end); });
 }
