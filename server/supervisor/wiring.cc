@@ -125,10 +125,12 @@ control::InputSpec PlanInput(const Model& model, const PipelineRec& pipeline, Ta
     const RingReader& ring = known.lane->ring;
     const bool possible = state->next - ring.constants().base <= ring.tail() - ring.constants().base;
     lane.next = possible ? state->next : ring.released();  // from a page that lies: all that is still there
-    lane.deliveries = ItsFault(task.life.exit.cause()) ? state->deliveries : EarlierDeliveries(model, task, *known.lane);
+    lane.deliveries = ItsFault(task.life.exit) ? state->deliveries : EarlierDeliveries(model, task, *known.lane);
+    lane.handed = possible ? state->handed : 0;  // marked as redelivered even if it does not count
     if (model.dead_letters.contains({task.row.uid, lane.lane, lane.next})) {
       ++lane.next;
       lane.deliveries = 0;
+      lane.handed -= std::min<uint64_t>(lane.handed, 1);
     }
     lane.backlog = state->backlog;
     lane.redelivered = state->redelivered;
@@ -256,8 +258,9 @@ std::optional<std::pair<uint64_t, uint64_t>> MessageInHand(const Model& model, c
   return std::nullopt;
 }
 
-bool ItsFault(v1::ExitCause cause) {
-  return cause != v1::EXIT_CAUSE_SIBLING && cause != v1::EXIT_CAUSE_LOST && cause != v1::EXIT_CAUSE_KILLED &&
+bool ItsFault(const v1::RunExit& exit) {
+  const v1::ExitCause cause = exit.cause();
+  return !exit.suspect() && cause != v1::EXIT_CAUSE_SIBLING && cause != v1::EXIT_CAUSE_LOST && cause != v1::EXIT_CAUSE_KILLED &&
          cause != v1::EXIT_CAUSE_STOPPED;
 }
 

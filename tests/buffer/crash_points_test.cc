@@ -519,6 +519,43 @@ TEST_P(ReaderCrash, WithinAnAcknowledgementRepeatsOneMarkedMessageAtMost) {
   }
 }
 
+// Who holds two messages behind the one in hand: all that were handed out and are not finished come again, each marked, and no others.
+TEST_P(ReaderCrash, WhileMessagesAreHeldRepeatsThoseAndMarksThem) {
+  constexpr uint64_t kHold = 2;
+  const uint64_t base = GetParam().base;
+  const auto child = [this] {
+    auto reader = LaneReader::Open(first_->Fd(), slot(0), GetParam().base).value();
+    while (!reader->AtEnd()) {
+      reader->Begin();
+      handled().next.store(reader->seen() + 1, std::memory_order_release);
+      if (reader->held() == kHold) reader->Finish();
+      reader->Hold();
+    }
+    reader->StorePosition();
+    while (reader->held() != 0) reader->Finish();
+  };
+  const auto look = [&] {
+    CheckGate(*first_, 0, handled().next - base);
+    std::vector<ReadState> states;
+    TaskPage page = NextPage(states);
+    auto reader = LaneReader::Open(first_->Fd(), page.slot(states.empty() ? 1 : 0), base).value();
+    const uint64_t handed = handled().next - base;
+    EXPECT_LE(handed - (reader->next() - base), kHold + 1);
+    for (; !reader->AtEnd(); reader->Finish()) {
+      const uint64_t number = reader->next() - base;
+      if (number < handed) {
+        EXPECT_GT(reader->Deliveries(), 1u) << "message " << number << " of " << handed << " is not marked";
+      }
+      if (number > handed) {
+        EXPECT_EQ(reader->Deliveries(), 1u) << "message " << number << " of " << handed << " is marked";
+      }
+      reader->Begin();
+    }
+  };
+  const Stepped stepped = Step({}, child, look);
+  EXPECT_GE(stepped.images, 4 * kEach);
+}
+
 // A slot goes from a drained lane to another: at no time is a position believed that belongs to the other one.
 TEST_P(ReaderCrash, WithinTheTakeOverOfASlotLeavesItToOneLaneOrToNone) {
   const uint64_t base = GetParam().base;

@@ -187,6 +187,87 @@ TEST_F(LaneTest, ADeathWithinFinishCountsForNobody) {
   EXPECT_EQ(StatesOf(page)[0].next, 11u);
 }
 
+// A run that holds two messages behind the one in hand dies; so does the next, within the third's handler; the last one finishes them.
+TEST_F(LaneTest, AllThatWereHandedOutBeforeADeathAreMarkedAndTheRestIsNot) {
+  Publish(4);
+  TaskPage page = TaskPage::Create(1, 1, {}).value();
+  const auto hand_out = [](LaneReader& reader, bool hold) {
+    const uint64_t deliveries = reader.Deliveries();
+    reader.Begin();
+    if (hold) reader.Hold();
+    return deliveries;
+  };
+  auto reader = Open(page);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(hand_out(*reader, i < 2), 1u);
+  std::vector<ReadState> states = StatesOf(page);
+  ASSERT_EQ(states.size(), 1u);
+  EXPECT_EQ(states[0].next, kBase);
+  EXPECT_EQ(states[0].deliveries, 1u);
+  EXPECT_EQ(states[0].handed, 3u);
+
+  page = TaskPage::Create(1, 2, states).value();
+  reader = Open(page);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(hand_out(*reader, true), 2u);
+  reader->Finish();  // the oldest
+  EXPECT_EQ(hand_out(*reader, true), 2u);
+  EXPECT_EQ(hand_out(*reader, false), 1u);
+  states = StatesOf(page);
+  EXPECT_EQ(states[0].next, kBase + 1);
+  EXPECT_EQ(states[0].deliveries, 2u);
+  EXPECT_EQ(states[0].handed, 3u);
+
+  page = TaskPage::Create(1, 3, states).value();
+  reader = Open(page);
+  for (uint64_t deliveries : {3, 2, 2}) {
+    EXPECT_EQ(hand_out(*reader, false), deliveries);
+    reader->Finish();
+  }
+  Publish(1);
+  EXPECT_EQ(reader->Deliveries(), 1u);
+  EXPECT_EQ(StatesOf(page)[0].deliveries, 0u);
+  EXPECT_EQ(StatesOf(page)[0].handed, 0u);
+}
+
+TEST_F(LaneTest, AReleasedMessageIsHandedOutNoMore) {
+  Publish(3);
+  TaskPage page = TaskPage::Create(1, 1, {}).value();
+  auto reader = Open(page);
+  for (int i = 0; i < 2; ++i) {
+    reader->Begin();
+    reader->Hold();
+  }
+  for (int i = 0; i < 2; ++i) reader->Finish();
+  const std::vector<ReadState> states = StatesOf(page);
+  EXPECT_EQ(states[0].next, kBase + 2);
+  EXPECT_EQ(states[0].deliveries, 0u);
+  EXPECT_EQ(states[0].handed, 0u);
+}
+
+// With more in hand, the same states in between read as "the next one was handed out too".
+TEST_F(LaneTest, ADeathWithinFinishOfAHeldMessageCountsForTheNext) {
+  const ReadState before{.lane_id = kLane, .next = 10, .deliveries = 2, .handed = 3};
+  TaskPage page = TaskPage::Create(1, 2, std::span(&before, 1)).value();
+  PageSlot& slot = page.slot(0);
+  slot.in_hand = 11;
+  EXPECT_EQ(StatesOf(page)[0].deliveries, 3u);
+  slot.next = 11;
+  EXPECT_EQ(StatesOf(page)[0].deliveries, 1u);
+  EXPECT_EQ(StatesOf(page)[0].handed, 2u);
+  slot.deliveries = 1;
+  EXPECT_EQ(StatesOf(page)[0].deliveries, 1u);
+  slot.in_hand = 12;
+  EXPECT_EQ(StatesOf(page)[0].deliveries, 2u);
+}
+
+TEST_F(LaneTest, ALieAboutWhatWasHandedOutMarksNothing) {
+  const ReadState before{.lane_id = kLane, .next = 10};
+  TaskPage page = TaskPage::Create(1, 2, std::span(&before, 1)).value();
+  for (uint64_t lie : {uint64_t{0}, uint64_t{9}, ~uint64_t{0}, uint64_t{1} << 40}) {
+    page.slot(0).handed = lie;
+    EXPECT_EQ(StatesOf(page)[0].handed, 0u);
+  }
+}
+
 TEST(TaskPage, KeepsAllStates) {
   std::vector<ReadState> states;
   for (uint64_t i = 0; i < TaskPage::kSlots; ++i) states.push_back({.lane_id = i + 1, .next = i * 100, .deliveries = i % 3});

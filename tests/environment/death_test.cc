@@ -76,6 +76,37 @@ TEST_F(DeathTest, AMessageWhoseHandlerDiedComesAgainAndSaysSo) {
   EXPECT_THAT(got, ElementsAre(std::pair(2, 2), std::pair(3, 1)));
 }
 
+// Holds two, and dies within the fourth's handler: the first is finished then, the second and third are held.
+absl::Status DieHolding(Environment& environment, const std::vector<std::string>&) {
+  auto subscription = environment.OpenBuffer<int>("numbers").Subscribe();
+  PUMA_RETURN_IF_ERROR(subscription.Hold(2));
+  return subscription
+      .Drain([](const int& value) {
+        if (value == 4) ::_exit(7);
+      })
+      .status();
+}
+
+TEST_F(DeathTest, AllMessagesThatWereHeldComeAgainAndSaySo) {
+  auto numbers = env_.CreateBuffer<int>("numbers");
+  auto publisher = numbers.Publish();
+  for (int i = 1; i <= 5; ++i) ASSERT_TRUE(publisher.PublishValue(i).ok());
+  for (int death = 1; death <= 2; ++death) {
+    EXPECT_THAT(std::string(env_.Launch("dies", &DieHolding).Join().message()), HasSubstr("exit code 7"));
+  }
+  auto subscription = numbers.Subscribe();
+  std::vector<std::pair<int, bool>> got;
+  std::vector<uint64_t> deliveries;
+  ASSERT_TRUE(subscription
+                  .Drain([&](const int& value, const Message& message) {
+                    got.emplace_back(value, message.redelivered);
+                    deliveries.push_back(message.delivery);
+                  })
+                  .ok());
+  EXPECT_THAT(got, ElementsAre(std::pair(2, true), std::pair(3, true), std::pair(4, true), std::pair(5, false)));
+  EXPECT_THAT(deliveries, ElementsAre(3, 2, 2, 1)) << "exact for the oldest, at least so many for the others";
+}
+
 TEST_F(DeathTest, AKilledReaderGivesItsPlaceUpAndLosesNothing) {
   auto numbers = env_.CreateBuffer<int>("numbers", {.capacity = 2});
   auto go = env_.CreateBuffer<int>("go");

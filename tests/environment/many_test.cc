@@ -169,6 +169,24 @@ TEST_P(HoldTest, HeldValuesComeAgainToWhoSubscribesNext) {
   EXPECT_EQ(env_->Launch("reader", &TakeInts, {"numbers", "3"}).Join().message(), "3 4 5");
 }
 
+// {}: holds two of "numbers", takes four and leaves.
+absl::Status HoldTwoOfFour(Environment& environment, const std::vector<std::string>&) {
+  auto subscription = environment.OpenBuffer<int>("numbers").Subscribe();
+  PUMA_RETURN_IF_ERROR(subscription.Hold(2));
+  return subscription.Drain([](const int&) {}, nullptr, 4).status();
+}
+
+TEST_P(HoldTest, HeldValuesThatComeAgainSaySo) {
+  auto numbers = env_->CreateBuffer<int>("numbers");
+  auto publisher = numbers.Publish();
+  for (int i = 1; i <= 5; ++i) ASSERT_TRUE(publisher.PublishValue(i).ok());
+  ASSERT_TRUE(env_->Launch("holder", &HoldTwoOfFour).Join().ok());
+  auto subscription = numbers.Subscribe();
+  std::vector<std::pair<int, bool>> got;
+  ASSERT_TRUE(subscription.Drain([&](const int& value, const Message& message) { got.emplace_back(value, message.redelivered); }).ok());
+  EXPECT_THAT(got, ElementsAre(std::pair(3, true), std::pair(4, true), std::pair(5, false)));
+}
+
 TEST_P(HoldTest, WhoHoldsValuesSleepsAndIsWoken) {
   auto numbers = env_->CreateBuffer<int>("numbers", {.capacity = 4});
   Event event;

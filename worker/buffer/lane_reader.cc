@@ -20,6 +20,7 @@ void TakeOver(PageSlot& slot, uint64_t lane_id, uint64_t start) {
   PUMA_STOP_POINT("position | tag");
   slot.next.store(start, std::memory_order_relaxed);
   slot.deliveries.store(0, std::memory_order_relaxed);
+  slot.handed.store(start, std::memory_order_relaxed);
   slot.in_hand.store(0, std::memory_order_relaxed);
   slot.backlog.store(0, std::memory_order_relaxed);
   slot.redelivered.store(0, std::memory_order_relaxed);
@@ -50,14 +51,40 @@ LaneReader::LaneReader(Segment segment, RingReader ring, PageSlot& slot)
       stored_(slot.position.load(std::memory_order_relaxed)),
       shown_backlog_(slot.backlog.load(std::memory_order_relaxed)),
       resumed_(next_),
-      resumed_deliveries_(slot.deliveries.load(std::memory_order_relaxed)) {}
+      resumed_deliveries_(slot.deliveries.load(std::memory_order_relaxed)),
+      resumed_handed_(slot.handed.load(std::memory_order_relaxed)),
+      begun_(next_),
+      handed_(resumed_handed_) {}
 
 absl::StatusOr<std::optional<RingItem>> LaneReader::Peek() { return ring_.Look(seen()); }
 
-uint64_t LaneReader::Deliveries() const { return seen() == resumed_ ? resumed_deliveries_ + 1 : 1; }
+uint64_t LaneReader::Deliveries() const {
+  const uint64_t least = internal::Before(seen(), resumed_handed_) ? 2 : 1;
+  return seen() == resumed_ ? std::max(resumed_deliveries_ + 1, least) : least;
+}
 
 void LaneReader::Begin() {
-  if (held_ == 0) slot_->in_hand.store(next_ + 1, std::memory_order_release);
+  if (held_ == 0) {
+    slot_->in_hand.store(next_ + 1, std::memory_order_release);
+    return;
+  }
+  begun_ = seen() + 1;
+  if (!internal::Before(handed_, begun_)) return;
+  handed_ = begun_;
+  slot_->handed.store(handed_, std::memory_order_release);
+}
+
+// The message behind was handed out too: by this run, which holds it, or by an earlier one.
+void LaneReader::FinishOneOfMany() {
+  ++next_;
+  if (held_ > 0) --held_;
+  slot_->next.store(next_, std::memory_order_release);  // R2
+  PUMA_STOP_POINT("next | deliveries");
+  resumed_ = next_;
+  resumed_deliveries_ = internal::Before(next_, resumed_handed_) ? 1 : 0;
+  slot_->deliveries.store(resumed_deliveries_, std::memory_order_release);
+  PUMA_STOP_POINT("deliveries | in hand");
+  slot_->in_hand.store(internal::Before(next_, begun_) ? next_ + 1 : 0, std::memory_order_release);
 }
 
 namespace {

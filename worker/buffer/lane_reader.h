@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "worker/buffer/ring.h"
+#include "worker/buffer/ring_words.h"
 #include "worker/buffer/segment.h"
 #include "worker/buffer/stop_point.h"
 #include "worker/buffer/task_page.h"
@@ -25,7 +26,7 @@ class LaneReader {
   absl::StatusOr<std::optional<RingItem>> Peek();
   // The same for who reads many: false if there is none, or if Peek knows what is wrong (so who sleeps asks Peek before).
   bool PeekInto(RingItem& item) { return ring_.LookInto(seen(), item); }
-  uint64_t Deliveries() const;             // of the message that Peek shows: 1, or more after a death
+  uint64_t Deliveries() const;             // of the message that Peek shows: 1, or more (at least so many) after a death
   void Begin();                            // its handler is about to run; for who wants a death in it to count as a delivery
   void Finish();                           // R2: its handler has returned
   void Hold() { ++held_; }                 // instead of Finish: the message stays where it is, and Peek shows the one behind it
@@ -45,6 +46,7 @@ class LaneReader {
 
  private:
   LaneReader(Segment segment, RingReader ring, PageSlot& slot);
+  void FinishOneOfMany();
   friend void SleepOnLanes(const struct LaneSleep& sleep);
   Segment segment_;
   RingReader ring_;
@@ -53,14 +55,19 @@ class LaneReader {
   uint64_t held_ = 0;
   uint64_t stored_;
   uint64_t shown_backlog_ = 0;
-  uint64_t resumed_;  // the number at which an earlier run died
+  uint64_t resumed_;  // the oldest message that an earlier run did not finish
   uint64_t resumed_deliveries_;
+  uint64_t resumed_handed_;  // all below were handed out by earlier runs
+  uint64_t begun_;           // the same by this run, as far as it holds messages
+  uint64_t handed_;          // the later of the two
   uint32_t seen_want_ = 0;
 };
 
 // Release stores, here and in Begin: a death between two of them leaves the earlier ones (TaskPageView::States reads what is left).
 inline void LaneReader::Finish() {
   PUMA_STOP_POINT("handler | next");
+  if (internal::Before(next_ + 1, handed_)) [[unlikely]]
+    return FinishOneOfMany();
   const bool resumed = next_ == resumed_;
   ++next_;
   if (held_ > 0) --held_;

@@ -11,7 +11,7 @@ namespace puma {
 inline constexpr size_t kLine = 128;                        // two cache lines: adjacent-line prefetch makes pairs of 64 share their fate
 inline constexpr uint64_t kRingMagic = 0x676e695200616d50;  // "Pma\0Ring"
 inline constexpr uint64_t kPageMagic = 0x6567615000616d50;  // "Pma\0Page"
-inline constexpr uint32_t kLayoutVersion = 2;
+inline constexpr uint32_t kLayoutVersion = 3;
 inline constexpr size_t kErrorBytes = 4096;
 inline constexpr size_t kPayloadAlignment = 64;
 
@@ -95,8 +95,9 @@ struct PageSlot {
   Word64 tag;                      // lane id that the slot is about; 0: free
   Word64 seen;                     // how far its reader has looked when it goes to sleep; beyond `position` by the messages that it holds
   alignas(kLine) Word64 next;      // first number not finished: where the next incarnation goes on
-  Word64 in_hand;                  // number + 1 of the message whose handler runs; 0: none
+  Word64 in_hand;                  // number + 1 of the oldest message that was handed out and is not finished; 0: none
   Word64 deliveries;               // how often the message `next` was handed out by earlier incarnations
+  Word64 handed;                   // all messages below it were handed out: by earlier incarnations, or by this one, which holds some
   Word64 backlog;                  // statistics: the most messages that were found waiting
   Word64 redelivered;              // messages handed out again after a death
   Word64 missed;                   // lossy: messages that were overwritten or passed over

@@ -1,5 +1,6 @@
 #include "worker/buffer/task_page.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -8,6 +9,7 @@ namespace puma {
 namespace {
 
 constexpr uint32_t kMaxForeignSlots = 1024;
+constexpr uint64_t kMostHanded = uint64_t{1} << 20;  // no ring holds more messages
 
 size_t PageBytes(uint32_t slots) { return sizeof(PageHeader) + slots * sizeof(PageSlot); }
 
@@ -27,6 +29,7 @@ absl::StatusOr<TaskPage> TaskPage::Create(uint64_t task, uint64_t run, std::span
     PageSlot& slot = page.slots_[i];
     slot.next.store(resume[i].next, std::memory_order_relaxed);
     slot.deliveries.store(resume[i].deliveries, std::memory_order_relaxed);
+    slot.handed.store(resume[i].next + resume[i].handed, std::memory_order_relaxed);
     slot.position.store(resume[i].next, std::memory_order_relaxed);
     slot.backlog.store(resume[i].backlog, std::memory_order_relaxed);
     slot.redelivered.store(resume[i].redelivered, std::memory_order_relaxed);
@@ -60,12 +63,15 @@ std::optional<ReadState> TaskPageView::StateIn(const PageSlot& slot) const {
   const uint64_t next = slot.next.load(std::memory_order_acquire);
   const uint64_t in_hand = slot.in_hand.load(std::memory_order_acquire);
   uint64_t deliveries = slot.deliveries.load(std::memory_order_relaxed);
-  if (in_hand == next + 1) {
-    ++deliveries;  // died in its handler
+  uint64_t handed = slot.handed.load(std::memory_order_relaxed) - next;
+  if (handed > kMostHanded) handed = 0;  // long ago, or a lie
+  if (in_hand == next + 1 && in_hand != 0) {
+    ++deliveries;  // died in its handler, or while it was held
+    handed = std::max<uint64_t>(handed, 1);
   } else if (in_hand != 0) {
-    deliveries = 0;  // died within Finish: `next` had moved on, `deliveries` was still about the one before
+    deliveries = handed != 0 ? 1 : 0;  // died within Finish: `next` had moved on, `deliveries` was still about the one before
   }
-  ReadState state{.lane_id = tag, .next = next, .deliveries = deliveries};
+  ReadState state{.lane_id = tag, .next = next, .deliveries = deliveries, .handed = handed};
   state.backlog = slot.backlog.load(std::memory_order_relaxed);
   state.redelivered = slot.redelivered.load(std::memory_order_relaxed);
   state.missed = slot.missed.load(std::memory_order_relaxed);

@@ -16,7 +16,8 @@ namespace puma {
 struct ReadState {
   uint64_t lane_id = 0;
   uint64_t next = 0;
-  uint64_t deliveries = 0;                            // how often `next` was handed out already
+  uint64_t deliveries = 0;                            // how often `next` was handed out already, as far as that counts
+  uint64_t handed = 0;                                // so many messages from `next` on were handed out before
   uint64_t backlog = 0, redelivered = 0, missed = 0;  // statistics (PageSlot)
 };
 

@@ -25,7 +25,8 @@ constexpr unsigned kSpecSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SE
 template <class Io>
 void Fields(Io& io, KnownLane& v) {
   io("lane", v.lane), io("publisher", v.publisher), io("epoch", v.epoch), io("page_slot", v.page_slot), io("next", v.next);
-  io("deliveries", v.deliveries), io("backlog", v.backlog), io("redelivered", v.redelivered), io("missed", v.missed);
+  io("deliveries", v.deliveries), io("handed", v.handed), io("backlog", v.backlog), io("redelivered", v.redelivered);
+  io("missed", v.missed);
 }
 template <class Io>
 void Fields(Io& io, InputSpec& v) {

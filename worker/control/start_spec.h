@@ -18,7 +18,8 @@ struct KnownLane {
   uint32_t epoch = 0;
   uint32_t page_slot = 0;
   uint64_t next = 0;                                  // where this subscription goes on
-  uint64_t deliveries = 0;                            // how often `next` was handed out before
+  uint64_t deliveries = 0;                            // how often `next` was handed out before, as far as that counts
+  uint64_t handed = 0;                                // so many messages from `next` on were handed out before
   uint64_t backlog = 0, redelivered = 0, missed = 0;  // statistics that go on (PageSlot)
 };
 struct InputSpec {

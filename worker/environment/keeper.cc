@@ -132,6 +132,7 @@ void Keeper::AttachTo(Kept&, Position& position, Lane& lane) {
   order.slot = reading.slot;
   order.start = reading.next;
   order.deliveries = reading.deliveries;
+  order.handed = reading.handed;
   order.opened = lane.opened;
   order.fd = Duplicate(lane.fd);
   position.holder->Attach(std::move(order));
@@ -327,6 +328,7 @@ void Keeper::Harvest(Kept& kept, Position& position) {
     if (state->second.next - lane->ring.constants().base > lane->ring.tail() - lane->ring.constants().base) continue;  // no such message
     reading.next = state->second.next;
     reading.deliveries = state->second.deliveries;
+    reading.handed = state->second.handed;
     if (lane->closed() && reading.next == lane->end() + 1) over.push_back(id);
   }
   for (uint64_t id : over) Done(kept, position, id, true);

@@ -22,7 +22,7 @@ struct Keeper::Lane {
 
 // How far a position has come in a lane.
 struct Keeper::Reading {
-  uint64_t next = 0, deliveries = 0;
+  uint64_t next = 0, deliveries = 0, handed = 0;
   uint32_t slot = 0;    // of the page of who holds the position
   bool granted = true;  // false: the publisher has not yet said where it begins
 };

@@ -44,6 +44,7 @@ struct AttachOrder {
   uint64_t subscription = 0, lane = 0;
   uint32_t slot = 0;
   uint64_t start = 0, deliveries = 0;
+  uint64_t handed = 0;  // so many messages from `start` on were handed out before
   uint64_t opened = 0;  // when, on the keeper's clock of openings and leavings
   UniqueFd fd;
 };

@@ -218,6 +218,7 @@ void RemoteKeeper::Handle(WirePacket packet) {
       order.start = n[3];
       order.deliveries = n[4];
       order.opened = n[5];
+      order.handed = n[6];
       order.fd = std::move(packet.fds[0]);
       return ends_.Attach(std::move(order));
     }

@@ -43,7 +43,7 @@ void RemoteParty::RemoveGate(uint64_t lane, uint64_t gate) { Send({.kind = Packe
 
 void RemoteParty::Attach(AttachOrder order) {
   WirePacket packet{.kind = PacketKind::kAttach};
-  packet.numbers = {order.subscription, order.lane, order.slot, order.start, order.deliveries, order.opened};
+  packet.numbers = {order.subscription, order.lane, order.slot, order.start, order.deliveries, order.opened, order.handed};
   packet.fds.push_back(std::move(order.fd));
   Send(std::move(packet));
 }

@@ -83,6 +83,7 @@ void SubscriptionCore::Attach(AttachOrder order) {
     slot.next.store(order.start, std::memory_order_relaxed);
     slot.in_hand.store(0, std::memory_order_relaxed);
     slot.deliveries.store(order.deliveries, std::memory_order_relaxed);
+    slot.handed.store(order.start + order.handed, std::memory_order_relaxed);
     slot.seen.store(order.start, std::memory_order_relaxed);
     slot.tag.store(order.lane, std::memory_order_release);
   }

@@ -10,7 +10,7 @@ namespace {
 struct Head {
   uint32_t kind, texts;
   uint64_t call;
-  std::array<uint64_t, 6> numbers;
+  std::array<uint64_t, 7> numbers;
 };
 
 }  // namespace

@@ -46,7 +46,7 @@ enum class PacketKind : uint32_t {
 struct WirePacket {
   PacketKind kind{};
   uint64_t call = 0;  // what a kReply answers; 0: no answer is wanted
-  std::array<uint64_t, 6> numbers{};
+  std::array<uint64_t, 7> numbers{};
   std::vector<std::string> texts;
   std::vector<UniqueFd> fds;
 };

@@ -175,7 +175,7 @@ absl::StatusOr<TaskPage> TaskRunner::MakePage() const {
     for (const control::KnownLane& lane : input.lanes) {
       if (lane.page_slot >= TaskPage::kSlots) return absl::InvalidArgumentError(fmt::format("slot {} of a task page", lane.page_slot));
       if (resume.size() <= lane.page_slot) resume.resize(lane.page_slot + 1);
-      resume[lane.page_slot] = {lane.lane, lane.next, lane.deliveries, lane.backlog, lane.redelivered, lane.missed};
+      resume[lane.page_slot] = {lane.lane, lane.next, lane.deliveries, lane.handed, lane.backlog, lane.redelivered, lane.missed};
     }
   }
   return TaskPage::Create(spec_.task, spec_.run, resume);

@@ -142,7 +142,7 @@ struct Message {
   uint64_t lane = 0;
   uint32_t epoch = 0;        // incarnation of its publisher
   uint64_t publisher = 0;    // uid of the task that published it
-  uint64_t delivery = 1;     // how often it was handed to this subscription, this time included
+  uint64_t delivery = 1;     // how often it was handed to this subscription, this time included; of held ones, at least so often
   bool redelivered = false;  // delivery > 1, or it was made while its cause was handled for a second time: it may be a duplicate
   uint64_t missed = 0;       // lossy buffers: how many messages were overwritten before this one
   int64_t published_ns = 0;  // PrecisionTimestamp's clock
