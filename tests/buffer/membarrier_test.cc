@@ -1,17 +1,12 @@
 // Asymmetric rings where a process may not use membarriers: no wake-up is lost, it only costs more.
-#include <errno.h>
 #include <gmock/gmock.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <thread>
 
 #include "tests/buffer/lane_fixture.h"
+#include "tests/buffer/no_membarrier.h"
 #include "tests/buffer/ring_fixture.h"
 #include "worker/platform/system.h"
 
@@ -19,6 +14,7 @@ namespace puma {
 namespace {
 
 using testing::Fixed;
+using testing::ForbidMembarrier;
 using testing::GateOf;
 using testing::Lane;
 
@@ -26,18 +22,6 @@ RingOptions Stream() {
   RingOptions options = Fixed(4, 8);
   options.wake_mode = WakeMode::kAsymmetric;
   return options;
-}
-
-// From here on this process, as a seccomp profile would have it, gets EPERM for each membarrier.
-bool ForbidMembarrier() {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{std::size(code), code};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 // Moves `count` numbers from one thread to the other through `lane`; each waits whenever it can. How many arrived in order.

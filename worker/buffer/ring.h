@@ -125,6 +125,7 @@ class RingWriter {
   Annotation* annotations_;  // null: none
   std::byte* payload_;
   const RingConstants constants_;
+  const WakeMode busy_mode_;  // P3 in this process: fenced also where the sleeper's membarrier would not reach it
   uint64_t tail_;
   uint64_t min_;           // cached slowest gate, = released; changes under gates_mutex_, so that SetGate may read it
   uint64_t head_ = 0;      // next free byte of the payload ring

@@ -68,7 +68,7 @@ inline void RingWriter::Flush() {
   // P2. Pairs with the reader's tail.load(acquire) (R1, S3): the message is written before its number counts.
   header_->tail.store(tail_, std::memory_order_release);
   PUMA_STOP_POINT("tail | look at sleepers");
-  internal::BarrierOfTheBusy(constants_.wake_mode);  // P3: the tail before the sleep words; the sleeper has S2 between its two
+  internal::BarrierOfTheBusy(busy_mode_);  // P3: the tail before the sleep words; the sleeper has S2 between its two
   if (gates_version_.load(std::memory_order_acquire) != watched_version_) [[unlikely]]
     WatchAgain();
   bool asleep = false;

@@ -20,6 +20,12 @@ uint64_t OffsetOf(const Descriptor& slot) {
   return std::atomic_ref<uint64_t>(const_cast<uint64_t&>(slot.offset)).load(std::memory_order_relaxed);
 }
 
+// A missing registration is silent: so whoever is about to publish without a fence registers first, or is refused and has the fence.
+WakeMode BusyMode(WakeMode mode) {
+  const bool asymmetric = mode == WakeMode::kAsymmetric && (MembarrierRegistered() || RegisterMembarrier());
+  return asymmetric ? WakeMode::kAsymmetric : WakeMode::kFenced;
+}
+
 }  // namespace
 
 // ---- making ----------------------------------------------------------------------------------------------------------------------------
@@ -27,6 +33,7 @@ uint64_t OffsetOf(const Descriptor& slot) {
 RingWriter::RingWriter(std::span<std::byte> memory, const RingConstants& constants)
     : header_(reinterpret_cast<RingHeader*>(memory.data())),
       constants_(constants),
+      busy_mode_(BusyMode(constants.wake_mode)),
       tail_(constants.base),
       min_(constants.base),
       shown_(constants.base),
@@ -47,9 +54,7 @@ absl::StatusOr<size_t> RingWriter::BytesNeeded(const RingOptions& options) {
 absl::StatusOr<std::unique_ptr<RingWriter>> RingWriter::Create(std::span<std::byte> memory, const RingOptions& options) {
   auto constants = internal::MakeConstants(options);
   if (!constants.ok()) return constants.status();
-  // Where a sleeper's membarrier would not reach the publisher, it needs its fence.
-  const bool asymmetric = constants->wake_mode == WakeMode::kAsymmetric;
-  if (asymmetric && !MembarrierRegistered() && !RegisterMembarrier()) constants->wake_mode = WakeMode::kFenced;
+  constants->wake_mode = BusyMode(constants->wake_mode);
   if (memory.size() < internal::PlacesOf(*constants).end) return absl::InvalidArgumentError("ring: less memory than BytesNeeded");
   if (reinterpret_cast<uintptr_t>(memory.data()) % kLine != 0)
     return absl::InvalidArgumentError("ring: its memory is not aligned to a line");
