@@ -74,6 +74,7 @@ void DescribeExit(Page& page, const v1::RunExit& exit, absl::Time now) {
   page.LineIf(1, "Time", Time(exit.time(), now));
   if (exit.cause() == v1::EXIT_CAUSE_EXIT_CODE) page.Line(1, "Exit code", absl::StrCat(exit.code()));
   if (exit.signal() != 0) page.Line(1, "Signal", absl::StrCat(exit.signal(), exit.core_dumped() ? " (core dumped)" : ""));
+  if (exit.suspect()) page.Line(1, "Suspect", "one of several tasks of its process; what it had in hand does not count as delivered");
   if (!exit.has_error()) return;
   page.Title(1, "Error");
   DescribeError(page, 2, exit.error());

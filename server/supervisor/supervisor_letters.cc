@@ -36,7 +36,7 @@ std::string LetterName(const std::string& pipeline, uint64_t id) {
 void Supervisor::JudgeDelivery(TaskRec& task) {
   const auto in_hand = MessageInHand(model_, task);
   const uint32_t most = task.spec.has_max_deliveries() ? task.spec.max_deliveries() : 5;  // a spec of an older journal says nothing
-  if (!in_hand || most == 0 || !ItsFault(task.life.exit.cause())) return;
+  if (!in_hand || most == 0 || !ItsFault(task.life.exit)) return;
   auto lane = model_.lanes.find(in_hand->first);
   if (lane == model_.lanes.end()) return;
   const std::optional<ReadState> state = StateOf(model_, task, *lane->second);

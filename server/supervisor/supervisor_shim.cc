@@ -407,7 +407,7 @@ void Supervisor::FeedExit(TaskRec& task, const v1::RunExit& exit) {
   const auto message = MessageInHand(model_, task);
   Feed(task, Event::Kind::kExited, [&](Event& event) {
     event.exit = exit;
-    if (message) std::tie(event.poison_lane, event.poison_number) = *message;
+    if (message && !exit.suspect()) std::tie(event.poison_lane, event.poison_number) = *message;
   });
 }
 
@@ -463,6 +463,8 @@ v1::RunExit Supervisor::ExitOf(const WorkerRec& worker, const TaskRec& task, con
   exit.set_code(exited.code);
   exit.set_signal(exited.signal);
   exit.set_core_dumped(exited.core_dumped != 0);
+  // Killed from outside, or ended by a call: the crash handler named nobody.
+  exit.set_suspect(culprit == 0 && std::count_if(worker.slots.begin(), worker.slots.end(), [](uint64_t uid) { return uid != 0; }) > 1);
   return exit;
 }
 

@@ -436,6 +436,7 @@ class Stepper {
     exit.set_cause(theirs ? event_.exit.cause() : fallback);
     if (event_.exit.code() != 0) exit.set_code(event_.exit.code());
     if (event_.exit.signal() != 0) exit.set_signal(event_.exit.signal());
+    exit.set_suspect(event_.exit.suspect());
     if (event_.exit.has_error()) *exit.mutable_error() = event_.exit.error();
     const bool said = theirs || event_.exit.cause() == fallback;
     if (said && !event_.exit.summary().empty()) exit.set_summary(event_.exit.summary());

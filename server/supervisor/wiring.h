@@ -46,8 +46,8 @@ uint64_t EndOfMessages(const LaneRec& lane);
 // Where a reader stands in a lane, by its newest page; nothing when it was never connected.
 std::optional<ReadState> StateOf(const Model& model, const TaskRec& reader, const LaneRec& lane);
 
-// False: a death that the task had no part in is no delivery of what it had in hand.
-bool ItsFault(v1::ExitCause cause);
+// False: a death that the task had no part in, or perhaps none, is no delivery of what it had in hand.
+bool ItsFault(const v1::RunExit& exit);
 
 // The message whose handler ran when the task's run died: its lane and number.
 std::optional<std::pair<uint64_t, uint64_t>> MessageInHand(const Model& model, const TaskRec& reader);

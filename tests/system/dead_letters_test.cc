@@ -126,5 +126,55 @@ tasks:
   EXPECT_EQ(letters[0].task(), "pipelines/p/tasks/culprit");
 }
 
+// Nobody knows which task of a group ended its process: what each had in hand is marked, and counts for none.
+TEST_F(DeadLettersTest, AGroupWorkerThatIsKilledFromOutsideIsNobodysFault) {
+  const auto task = [&](const std::string& name) {
+    return absl::StrCat("  ", name, ": {type: flow.Relay, placement: thread, inputs: {in: raw-", name, "}, outputs: {out: none-", name,
+                        "}, max_deliveries: 1, restart: {backoff: {initial: 10ms, max: 10ms}}, params: {gate: ", Directory(), "/", name,
+                        "}}\n");
+  };
+  const absl::Status applied = Apply(absl::StrCat(R"(
+pipeline: p
+modules: [flow]
+buffers: {raw-one: {capacity: 64KiB}, raw-two: {capacity: 64KiB}, none-one: {capacity: 64KiB}, none-two: {capacity: 64KiB}}
+tasks:
+  first: {type: flow.Counter, outputs: {numbers: raw-one}, params: {count: 5}}
+  second: {type: flow.Counter, outputs: {numbers: raw-two}, params: {count: 5}}
+)",
+                                                  task("one"), task("two")));
+  ASSERT_TRUE(applied.ok()) << applied;
+  const auto waits = [&](const std::string& name) {
+    std::ifstream file(Directory() + "/" + name + ".waits");
+    std::string line;
+    size_t lines = 0;
+    while (std::getline(file, line)) ++lines;
+    return lines;
+  };
+  for (size_t run = 1; run <= 3; ++run) {
+    ASSERT_TRUE(Eventually([&] { return waits("one") == run && waits("two") == run; })) << "both have their first message in hand";
+    ASSERT_EQ(Task("p/one").status().pid(), Task("p/two").status().pid());
+    if (run <= 2) {
+      ASSERT_TRUE(KillProcess(Task("p/one").status().pid()));
+    }
+  }
+  for (const std::string name : {"one", "two"}) {
+    const v1::RunExit exit = Task("p/" + name).status().last_exit();
+    EXPECT_EQ(exit.cause(), v1::EXIT_CAUSE_SIGNAL);
+    EXPECT_TRUE(exit.suspect());
+    v1::GetBufferRequest request;
+    request.set_name("pipelines/p/buffers/raw-" + name);
+    EXPECT_TRUE(Eventually([&] {
+      const auto buffer = client().GetBuffer(request);
+      return buffer.ok() && buffer->buffer().subscriptions_size() == 1 && buffer->buffer().subscriptions(0).redelivered() == 2;
+    })) << "it is marked each time that it comes again";
+    Write(name, "");
+  }
+  for (const std::string name : {"one", "two"}) {
+    ASSERT_TRUE(WaitForState("p/" + name, v1::TASK_STATE_SUCCEEDED)) << Task("p/" + name).DebugString();
+    EXPECT_EQ(waits(name), 3u);
+  }
+  EXPECT_TRUE(Letters("p").empty());
+}
+
 }  // namespace
 }  // namespace puma::system_test

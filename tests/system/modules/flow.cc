@@ -57,6 +57,7 @@ class Relay : public puma::Runnable {
       : work_(setup.Param("work", absl::ZeroDuration(), "spent on each number")),
         poison_(setup.Param("poison", -1, "this number kills the process, each time")),
         refuse_(setup.Param("refuse", -1, "this number is an error, each time")),
+        gate_(setup.Param("gate", "", "a file; each number adds a line to GATE.waits and waits until the file is there; empty: none")),
         out_(setup.Output<int64_t>("out")) {
     setup.Input("in", &Relay::OnNumber);
   }
@@ -64,12 +65,17 @@ class Relay : public puma::Runnable {
  private:
   absl::Status OnNumber(const int64_t& number) {
     if (work_ > absl::ZeroDuration()) std::this_thread::sleep_for(absl::ToChronoNanoseconds(work_));
+    if (!gate_.empty() && access(gate_.c_str(), F_OK) != 0) {
+      std::ofstream(gate_ + ".waits", std::ios::app) << number << '\n';
+      while (access(gate_.c_str(), F_OK) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     if (number == poison_) abort();
     if (number == refuse_) return puma::InvalidArgument("it is refused");
     return out_.PublishValue(number);
   }
   absl::Duration work_;
   int64_t poison_, refuse_;
+  std::string gate_;
   puma::Output<int64_t> out_;
 };
 
