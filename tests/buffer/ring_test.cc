@@ -403,6 +403,69 @@ TEST_P(RingFromEveryBase, ASuccessorGoesOnWhereTheWriterStopped) {
   }
 }
 
+// ---- arrays and runs
+// ---------------------------------------------------------------------------------------------------------------------
+
+class ArrayTest : public ::testing::TestWithParam<std::tuple<RingLayout, size_t, uint64_t>> {
+ protected:
+  RingOptions Options(uint64_t capacity) const {
+    const auto [layout, each, base] = GetParam();
+    if (layout == RingLayout::kFixedStride) return Fixed(capacity, each, base);
+    return Descriptors(capacity, each, capacity * ((each + 63) / 64 * 64), base);
+  }
+};
+
+TEST_P(ArrayTest, WhatIsPublishedTogetherIsReadInRunsAndOneByOne) {
+  const size_t each = std::get<1>(GetParam());
+  const RingOptions options = Options(10);
+  TestRing ring(options);
+  uint64_t next = options.base, read = options.base;
+  for (int round = 0; round < 200; ++round) {
+    const size_t count = 1 + static_cast<size_t>(round) % 12;
+    std::string messages(count * each, '\0');
+    for (size_t i = 0; i < count; ++i) memset(messages.data() + i * each, 'a' + static_cast<char>((next + i) % 26), each);
+    const size_t room = options.capacity - (next - read);
+    const size_t published = ring.writer().PublishMany(std::as_bytes(std::span(messages)), each);
+    EXPECT_LE(published, std::min(count, room));
+    EXPECT_TRUE(published == std::min(count, room) || std::get<0>(GetParam()) == RingLayout::kDescriptors)
+        << "an end of the payload may be too short";
+    next += published;
+    while (read != next) {
+      const RingRun run = ring.reader().LookRun(read, 1 + static_cast<size_t>(round) % 5);
+      ASSERT_GE(run.count, 1u);
+      ASSERT_LE(run.count, next - read);
+      ASSERT_EQ(run.each, each);
+      for (size_t i = 0; i < run.count * each; ++i)
+        ASSERT_EQ(static_cast<char>(run.data[i]), 'a' + static_cast<char>((read + i / each) % 26)) << "round " << round;
+      read += run.count;
+      if (round % 3 != 0) break;  // leave some
+    }
+    ring.page().position.store(read, std::memory_order_release);
+  }
+}
+
+TEST_P(ArrayTest, RunsEndBeforeTheCompletionAndNothingIsPublishedBehindIt) {
+  const size_t each = std::get<1>(GetParam());
+  TestRing ring(Options(10));
+  const std::string messages(3 * each, 'x');
+  ASSERT_EQ(ring.writer().PublishMany(std::as_bytes(std::span(messages)), each), 3u);
+  ring.writer().Complete("");
+  EXPECT_EQ(ring.writer().PublishMany(std::as_bytes(std::span(messages)), each), 0u);
+  size_t found = 0;
+  for (uint64_t number = std::get<2>(GetParam()); found < 3;) {
+    const RingRun run = ring.reader().LookRun(number, 100);
+    ASSERT_GE(run.count, 1u);
+    number += run.count;
+    found += run.count;
+  }
+  EXPECT_EQ(found, 3u);
+  EXPECT_EQ(ring.reader().LookRun(std::get<2>(GetParam()) + 3, 100).count, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(In, ArrayTest,
+                         ::testing::Combine(::testing::Values(RingLayout::kFixedStride, RingLayout::kDescriptors),
+                                            ::testing::Values(64, 24, 128), ::testing::Values(uint64_t{0}, ~uint64_t{0} - 9)));
+
 TEST(Resume, ACompletedRingStaysCompleted) {
   TestRing ring(Descriptors(2, 8, 256));
   ASSERT_TRUE(ring.Publish("a").ok());

@@ -1,4 +1,7 @@
 // A buffer's two ends.
+#include <numeric>
+#include <span>
+
 #include "tests/environment/both_kinds.h"
 
 namespace puma::testing {
@@ -257,6 +260,74 @@ TEST_P(BufferTest, DestroyingABufferInUseWarnsAndInvalidatesItsEnds) {
 // ---- full ------------------------------------------------------------------------------------------------------------------------------
 
 class FullBufferTest : public BothKinds {};
+// ---- arrays
+// ------------------------------------------------------------------------------------------------------------------------------
+
+TEST_P(BufferTest, AnArrayIsPublishedAndReadRunByRun) {
+  auto numbers = env_->CreateBuffer<int>("numbers", {.capacity = 100});
+  std::vector<int> values(100);
+  std::iota(values.begin(), values.end(), 0);
+  auto publisher = numbers.Publish();
+  auto subscription = numbers.Subscribe();
+  std::vector<int> read;
+  for (int round = 0; round < 20; ++round) {  // over the end of the ring, again and again
+    const size_t count = 37 + static_cast<size_t>(round);
+    ASSERT_EQ(*publisher.PublishValues(std::span<const int>(values).first(count)), count);
+    read.clear();
+    ASSERT_EQ(*subscription.DrainRuns([&](std::span<const int> run) { read.insert(read.end(), run.begin(), run.end()); }), count);
+    EXPECT_EQ(read, std::vector<int>(values.begin(), values.begin() + static_cast<long>(count)));
+  }
+  ASSERT_EQ(*publisher.PublishValues(values), 100u);
+  EXPECT_EQ(TakeSome(subscription), values) << "one by one as well";
+}
+
+TEST_P(BufferTest, OfAnArrayAsManyArePublishedAsThereIsRoomFor) {
+  auto numbers = env_->CreateBuffer<int64_t>("numbers", {.capacity = 4});
+  auto publisher = numbers.Publish();
+  const std::vector<int64_t> values{1, 2, 3, 4, 5, 6};
+  EXPECT_EQ(*publisher.PublishValues(values), 4u);
+  EXPECT_EQ(publisher.PublishValues(values).status().code(), absl::StatusCode::kResourceExhausted) << "none";
+  EXPECT_EQ(*publisher.PublishValues(values, kNoWait, OnFull::kIgnore), 0u);
+  EXPECT_EQ(*publisher.PublishValues(std::span<const int64_t>()), 0u);
+  auto subscription = numbers.Subscribe();
+  size_t runs = 0;
+  EXPECT_EQ(*subscription.DrainRuns([&](std::span<const int64_t> run) { runs += run.size() == 3 ? 1 : 0; }, nullptr, 3), 3u);
+  EXPECT_EQ(runs, 1u);
+  EXPECT_THAT(TakeSome(subscription), ElementsAre(4));
+}
+
+TEST_P(BufferTest, AnArrayWaitsForRoomAndItsRunsEndWithTheCompletion) {
+  auto numbers = env_->CreateBuffer<int>("numbers", {.capacity = 8});
+  Job taker = env_->Launch("taker", &TakeIntsToTheEnd, {"numbers"});
+  std::vector<int> values(50);
+  std::iota(values.begin(), values.end(), 1);
+  auto publisher = numbers.Publish();
+  EXPECT_EQ(*publisher.PublishValues(values, absl::Seconds(60)), 50u);
+  ASSERT_TRUE(publisher.PublishComplete().ok());
+  EXPECT_EQ(taker.Join(absl::Seconds(60)).message(), Listed(values));
+  auto subscription = numbers.Subscribe();
+  auto last = numbers.Publish();
+  ASSERT_TRUE(last.PublishValues(std::span<const int>(values).first(3)).ok());
+  ASSERT_TRUE(last.PublishComplete().ok());
+  size_t count = 0;
+  bool completed = false;
+  ASSERT_TRUE(
+      subscription.DrainRuns([&](std::span<const int> run) { count += run.size(); }, [&](const absl::Status&) { completed = true; }).ok());
+  EXPECT_EQ(count, 3u);
+  EXPECT_TRUE(completed);
+}
+
+TEST_P(BufferTest, ALossySubscriptionGetsRunsOfOne) {
+  auto numbers = env_->CreateBuffer<int>("numbers", {.capacity = 8, .on_full = OnFull::kDropOldest});
+  auto publisher = numbers.Publish();
+  const std::vector<int> values{1, 2, 3};
+  ASSERT_EQ(*publisher.PublishValues(values), 3u);
+  auto subscription = numbers.Subscribe();
+  std::vector<int> read;
+  ASSERT_TRUE(subscription.DrainRuns([&](std::span<const int> run) { read.insert(read.end(), run.begin(), run.end()); }).ok());
+  EXPECT_EQ(read, values);
+}
+
 PUMA_IN_BOTH_KINDS(FullBufferTest);
 
 TEST_P(FullBufferTest, FullMeansFullAndAfterSomeTakenExactlyAsManyFit) {

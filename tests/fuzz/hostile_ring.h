@@ -19,10 +19,10 @@ class HostileRing {
     options.annotated = (kind & 2) != 0;
     options.lossy = (kind & 4) != 0;
     options.capacity = 1 + (kind >> 4) % 6;
-    options.max_message = 40;
+    options.max_message = 64;
     if ((kind & 8) != 0) {
       options.layout = RingLayout::kFixedStride;
-      options.stride = 40;
+      options.stride = 64;
     } else {
       options.payload_bytes = 256;
     }
@@ -32,10 +32,10 @@ class HostileRing {
     writer_ = RingWriter::Create(memory(), options).value();
     const auto messages = input.Take<uint8_t>() % 8;
     for (int i = 0; i < messages; ++i) {
-      auto room = writer_->TryReserve(40);
+      auto room = writer_->TryReserve(64);
       if (!room.ok()) break;
       memset(room->data(), i, room->size());
-      writer_->Commit(8 + i);
+      writer_->Commit(messages % 2 == 0 ? 64 : 8 + i);  // side by side, or with gaps
     }
     if (messages == 7) writer_->Complete("the error");
   }
@@ -48,6 +48,10 @@ class HostileRing {
     std::string out;
     for (uint64_t number : {base, base + 1, base + 2, base + 7, reader.tail() - 1, reader.tail(), reader.released()}) {
       if (auto item = reader.Look(number); item.ok() && item->has_value()) CheckPlace(**item);
+      if (const RingRun run = reader.LookRun(number, 100); run.count != 0) {
+        Must(run.count <= reader.constants().slots, "a run longer than the ring");
+        CheckPlace({.bytes = {run.data, run.count * run.each}});
+      }
       std::optional<RingReader::Gap> gap;
       uint64_t next = number;
       auto copied = reader.CopyOut(next, out, gap);

@@ -74,6 +74,21 @@ void LaneReader::Begin() {
   slot_->handed.store(handed_, std::memory_order_release);
 }
 
+void LaneReader::BeginRun(size_t count) {
+  Begin();
+  if (count < 2) return;
+  begun_ = next_ + count;
+  if (!internal::Before(handed_, begun_)) return;
+  handed_ = begun_;
+  slot_->handed.store(handed_, std::memory_order_release);
+}
+
+void LaneReader::FinishRun(size_t count) {
+  if (count == 0) return;
+  next_ += count - 1;  // nobody looks in between
+  FinishOneOfMany();
+}
+
 // The message behind was handed out too: by this run, which holds it, or by an earlier one.
 void LaneReader::FinishOneOfMany() {
   ++next_;

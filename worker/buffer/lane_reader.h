@@ -26,6 +26,10 @@ class LaneReader {
   absl::StatusOr<std::optional<RingItem>> Peek();
   // The same for who reads many: false if there is none, or if Peek knows what is wrong (so who sleeps asks Peek before).
   bool PeekInto(RingItem& item) { return ring_.LookInto(seen(), item); }
+  // The same for many that lie one after the other (RingReader::LookRun), while none is held: Begin and Finish are about so many then.
+  RingRun PeekRun(size_t at_most) { return ring_.LookRun(seen(), at_most); }
+  void BeginRun(size_t count);
+  void FinishRun(size_t count);
   uint64_t Deliveries() const;             // of the message that Peek shows: 1, or more (at least so many) after a death
   void Begin();                            // its handler is about to run; for who wants a death in it to count as a delivery
   void Finish();                           // R2: its handler has returned

@@ -70,6 +70,9 @@ class RingWriter {
   // RingBatch (ring_batch.h) does it faster.
   void Stage(size_t bytes, MessageKind kind = MessageKind::kValue, uint16_t flags = 0, const Annotation* annotation = nullptr);
   void Flush();
+  // Publishes messages of `each` bytes that lie one after the other, as many as there is room for, and says how many. They are copied run
+  // by run: where slots and payload of several lie one after the other, by one copy. Seen together, but for what made room in between.
+  size_t PublishMany(std::span<const std::byte> messages, size_t each, const Annotation* annotation = nullptr);
   // The last message, in its reserved place: never refused for space. Idempotent. The error's text is cut at kErrorBytes.
   void Complete(std::string_view error);
 
@@ -108,6 +111,7 @@ class RingWriter {
   bool Fits(uint64_t need) const { return tail_ - min_ < constants_.capacity && need <= free_end_ - head_; }
   uint64_t NeedOf(size_t bytes) const;
   bool Release(uint64_t need) PUMA_EXCLUDES(gates_mutex_);  // P0, the slow path
+  size_t PublishRun(const std::byte* messages, size_t count, size_t each, const Annotation* annotation);
   bool HasRoomAbove(uint64_t min, uint64_t need, uint64_t& head, uint64_t& end) const;
   uint64_t Overwritable(uint64_t need) const;
   uint64_t Reached(const Gate& gate, uint64_t tail) const;
@@ -171,6 +175,12 @@ struct RingItem {
   const Annotation* annotation = nullptr;  // null: the ring has none
 };
 
+// Messages of one size that lie one after the other in their places.
+struct RingRun {
+  const std::byte* data = nullptr;
+  size_t each = 0, count = 0;
+};
+
 // The reading end: looks, never writes. The header was checked and copied; descriptors are copied once and then checked.
 // Thread-compatible. The memory must outlive it.
 class RingReader {
@@ -189,6 +199,9 @@ class RingReader {
   absl::StatusOr<std::optional<RingItem>> Look(uint64_t number);
   // The same for who reads many: false if there is none, or if Look knows what is wrong.
   bool LookInto(uint64_t number, RingItem& item);
+  // Of the messages from `number` on those, at most so many, that are values of one size and lie one after the other. None: there is none,
+  // it is the completion, or Look knows what is wrong.
+  RingRun LookRun(uint64_t number, size_t at_most);
   // A lossy reader's look: the payload is copied to `out`, then validated. If the message was overwritten, `number` moves on and the gap
   // [first, last] is set: exactly what is lost. A reader that can't keep up gets a gap without a message. Does not consume; the item is
   // valid until the next call.
@@ -210,6 +223,7 @@ class RingReader {
   friend class RingWriter;  // Resume checks a header as a reader does
   absl::Status SeeTail(uint64_t number);
   const char* Find(uint64_t number, RingItem& item) const;
+  bool SeeMore(uint64_t number);
   bool CopyMessage(uint64_t number, std::string& out, RingItem& item, const char*& fault);
 
   const RingHeader* header_ = nullptr;

@@ -42,15 +42,18 @@ inline const char* RingReader::Find(uint64_t number, RingItem& item) const {
   return nullptr;
 }
 
-inline bool RingReader::LookInto(uint64_t number, RingItem& item) {
-  if (!internal::Before(number, seen_tail_)) {  // the private copy of the tail says: nothing more
+// Is `number` published? Looks at the tail only when the private copy of it says no.
+inline bool RingReader::SeeMore(uint64_t number) {
+  if (!internal::Before(number, seen_tail_)) {
     const uint64_t tail = this->tail();
     if (!internal::Before(number, tail) || internal::Before(tail, seen_tail_)) return false;
     seen_tail_ = tail;
     largest_backlog_ = tail - number > largest_backlog_ ? tail - number : largest_backlog_;
   }
-  return seen_tail_ - number <= constants_.slots && Find(number, item) == nullptr;
+  return seen_tail_ - number <= constants_.slots;
 }
+
+inline bool RingReader::LookInto(uint64_t number, RingItem& item) { return SeeMore(number) && Find(number, item) == nullptr; }
 
 }  // namespace puma
 #endif  // PUMA_WORKER_BUFFER_RING_LOOK_H_

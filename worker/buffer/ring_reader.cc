@@ -146,6 +146,29 @@ absl::StatusOr<std::optional<RingItem>> RingReader::CopyOut(uint64_t& number, st
   return std::optional<RingItem>();  // overtaken every time: the gap says how far, the caller tries again
 }
 
+RingRun RingReader::LookRun(uint64_t number, size_t at_most) {
+  RingItem first;
+  if (at_most == 0 || !LookInto(number, first) || first.kind != MessageKind::kValue || first.bytes.empty()) return {};
+  RingRun run{first.bytes.data(), first.bytes.size(), 1};
+  const uint64_t slot = number & (constants_.slots - 1);
+  uint64_t most = std::min<uint64_t>({at_most, seen_tail_ - number, constants_.slots - slot});
+  if (header_->closed.load(std::memory_order_acquire) != 0)  // nothing lies behind the completion, nor is it a value
+    most = std::min(most, header_->close_number.load(std::memory_order_relaxed) - number);
+  if (constants_.layout == RingLayout::kFixedStride) {
+    if (constants_.stride == run.each) run.count = std::max<uint64_t>(most, 1);
+    return run;
+  }
+  if (run.each % kPayloadAlignment != 0) return run;  // there are gaps between them
+  uint64_t offset = static_cast<uint64_t>(run.data - payload_) + run.each;
+  for (; run.count < most; ++run.count, offset += run.each) {
+    const Descriptor copy = internal::LoadWords(descriptors_[slot + run.count]);
+    if (copy.kind != MessageKind::kValue || copy.length != run.each || copy.offset != offset ||
+        run.each > constants_.payload_bytes - offset)
+      break;
+  }
+  return run;
+}
+
 std::string RingReader::ErrorText() const {
   const uint32_t length = std::atomic_ref<uint32_t>(const_cast<uint32_t&>(header_->error_length)).load(std::memory_order_relaxed);
   return std::string(header_->error, std::min<size_t>(length, kErrorBytes));

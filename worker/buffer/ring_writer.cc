@@ -183,6 +183,45 @@ bool RingWriter::HasRoom(size_t bytes) {
 
 // ---- publishing ------------------------------------------------------------------------------------------------------------------------
 
+size_t RingWriter::PublishMany(std::span<const std::byte> messages, size_t each, const Annotation* annotation) {
+  const bool fits =
+      each != 0 && (constants_.layout == RingLayout::kDescriptors ? each <= constants_.max_message : each == constants_.max_message);
+  if (!fits || completed_) return 0;
+  reserved_ = 0;
+  const size_t wanted = messages.size() / each;
+  size_t done = 0;
+  while (done < wanted) {
+    const uint64_t need = NeedOf(each);
+    if (!Fits(need) && !Release(need)) break;
+    done += PublishRun(messages.data() + done * each, wanted - done, each, annotation);
+  }
+  Flush();
+  return done;
+}
+
+// As many as there is room for one after the other, at least one.
+size_t RingWriter::PublishRun(const std::byte* messages, size_t count, size_t each, const Annotation* annotation) {
+  const uint64_t first = tail_ & (constants_.slots - 1);
+  const bool fixed = constants_.layout == RingLayout::kFixedStride;
+  const uint64_t step = fixed ? constants_.stride : NeedOf(each);
+  count = std::min<uint64_t>(count, constants_.capacity - (tail_ - min_));
+  count = std::min<uint64_t>(count, fixed ? constants_.slots - first : (free_end_ - head_) / step);
+  std::byte* const to = payload_ + (fixed ? first * step : head_);
+  if (step == each) {
+    memcpy(to, messages, count * each);
+  } else {
+    for (size_t i = 0; i < count; ++i) memcpy(to + i * step, messages + i * each, each);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (fixed && annotations_ == nullptr) break;
+    const auto flags = static_cast<uint16_t>(annotation != nullptr ? annotation->flags : 0);
+    Describe(tail_ + i, head_ + i * step, each, MessageKind::kValue, flags, annotation);
+  }
+  if (!fixed) head_ += count * step;
+  tail_ += count;
+  return count;
+}
+
 void RingWriter::Complete(std::string_view error) {
   if (completed_) return;
   completed_ = true;

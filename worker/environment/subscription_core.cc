@@ -297,17 +297,63 @@ bool SubscriptionCore::CompletedNow(absl::Status& error) {
 }
 
 absl::StatusOr<size_t> SubscriptionCore::Take(ReceivedRef on_value, const CompletedRef* on_complete, size_t at_most) {
+  return TakeSome(
+      [&](Lane& lane, size_t, absl::Status& status) -> size_t {
+        status = HandOver(lane, on_value);
+        return 1;
+      },
+      on_complete, at_most);
+}
+
+absl::StatusOr<size_t> SubscriptionCore::TakeRuns(RunRef on_run, const CompletedRef* on_complete, size_t at_most) {
+  return TakeSome([&](Lane& lane, size_t most, absl::Status& status) { return HandOverRun(lane, on_run, most, status); }, on_complete,
+                  at_most);
+}
+
+// One message after the other where they can't lie side by side: copies, and beside held ones.
+size_t SubscriptionCore::HandOverRun(Lane& lane, RunRef on_run, size_t at_most, absl::Status& status) {
+  if (lane.copies || hold_ != 0) {
+    status = HandOver(lane, [&](const Received& received) { return on_run(received.bytes); });
+    return 1;
+  }
+  const RingRun run = lane.reader->PeekRun(at_most);
+  if (run.each != parts_.type.fixed_size) {
+    status = absl::DataLossError(fmt::format("buffer \"{}\": message {} is skipped: {} bytes instead of {}", parts_.facts.name,
+                                             lane.reader->next(), run.each, parts_.type.fixed_size));
+    lane.reader->FinishRun(1);
+    return 1;
+  }
+  struct Finisher {  // also if the handler throws
+    SubscriptionCore& core;
+    LaneReader& reader;
+    size_t count;
+    ~Finisher() {
+      core.in_handler_ = false;
+      reader.FinishRun(count);
+    }
+  } const finisher{*this, *lane.reader, run.count};
+  lane.reader->Begin();
+  in_handler_ = true;
+  lane.missed = 0;
+  status = on_run({run.data, run.count * run.each});
+  return run.count;
+}
+
+absl::StatusOr<size_t> SubscriptionCore::TakeSome(absl::FunctionRef<size_t(Lane&, size_t, absl::Status&)> hand_over,
+                                                  const CompletedRef* on_complete, size_t at_most) {
   if (in_handler_)
     return absl::FailedPreconditionError(fmt::format("buffer \"{}\": it is taken from in its own handler", parts_.facts.name));
   if (!ended_) TakeMail();
   if (!status_.ok()) return status_;
-  size_t taken = 0;
+  size_t taken = 0, stored = 0;
   absl::Status status;
   while (taken < at_most && !completed_ && status.ok() && !end_after_handler_) {
     Lane* lane = Next();
     if (lane == nullptr) break;
-    status = HandOver(*lane, on_value);
-    if (++taken % batch_ == 0) lane->reader->StorePosition();
+    taken += hand_over(*lane, at_most - taken, status);
+    if (taken - stored < batch_) continue;
+    stored = taken;
+    lane->reader->StorePosition();
   }
   StorePositions();
   if (end_after_handler_) Leave();
@@ -410,6 +456,9 @@ void SubscriptionCore::Leave() {
 
 absl::StatusOr<size_t> Take(SubscriptionCore& s, ReceivedRef on_value, const CompletedRef* on_complete, size_t at_most) {
   return s.Take(on_value, on_complete, at_most);
+}
+absl::StatusOr<size_t> TakeRuns(SubscriptionCore& s, RunRef on_run, const CompletedRef* on_complete, size_t at_most) {
+  return s.TakeRuns(on_run, on_complete, at_most);
 }
 absl::Status Hold(SubscriptionCore& s, size_t count) { return s.Hold(count); }
 void Release(SubscriptionCore& s) { s.Release(); }

@@ -53,6 +53,7 @@ class SubscriptionCore {
   size_t batch() const { return batch_; }
 
   absl::StatusOr<size_t> Take(ReceivedRef on_value, const CompletedRef* on_complete, size_t at_most);
+  absl::StatusOr<size_t> TakeRuns(RunRef on_run, const CompletedRef* on_complete, size_t at_most);
   absl::Status Hold(size_t count);
   void Release();
   absl::Status status() const { return status_; }
@@ -84,6 +85,9 @@ class SubscriptionCore {
   Received MakeReceived(Lane& lane) const;
   absl::Status HandOver(Lane& lane, ReceivedRef on_value);
   void AfterHandler(Lane& lane);
+  size_t HandOverRun(Lane& lane, RunRef on_run, size_t at_most, absl::Status& status);
+  absl::StatusOr<size_t> TakeSome(absl::FunctionRef<size_t(Lane&, size_t, absl::Status&)> hand_over, const CompletedRef* on_complete,
+                                  size_t at_most);
   absl::StatusOr<size_t> Complete(const CompletedRef* on_complete, size_t taken);
   bool AllRead() const;
   void Leave();

@@ -272,20 +272,41 @@ absl::Status OutputCore::Commit() {
   if (!reserved_) return absl::FailedPreconditionError(fmt::format("{}: there is no loan to publish", Place()));
   reserved_ = false;
   if (current_ == nullptr) return absl::OkStatus();
+  const Annotation annotation = NewAnnotation();
+  current_->writer().Commit(reserved_bytes_, MessageKind::kValue, static_cast<uint16_t>(annotation.flags), &annotation);
+  context_->published->fetch_add(1, std::memory_order_relaxed);
+  return absl::OkStatus();
+}
+
+Annotation OutputCore::NewAnnotation() {
   Annotation annotation{};
   annotation.published_ns = std::max(MonotonicNanos(), last_published_ns_ + 1);  // strictly rising: readers of several lanes merge by it
   last_published_ns_ = annotation.published_ns;
-  uint16_t flags = 0;
   if (context_->cause_lane != 0 && context_->OnOwnThread()) {
     annotation.cause_lane = context_->cause_lane;
     annotation.cause_number = context_->cause_number;
     annotation.cause_epoch = context_->cause_epoch;
-    flags = context_->cause_redelivered ? kFlagRedelivered : 0;
-    annotation.flags = flags;
+    annotation.flags = context_->cause_redelivered ? kFlagRedelivered : 0;
   }
-  current_->writer().Commit(reserved_bytes_, MessageKind::kValue, flags, &annotation);
-  context_->published->fetch_add(1, std::memory_order_relaxed);
-  return absl::OkStatus();
+  return annotation;
+}
+
+// What there is room for goes run by run; where there is none, one message waits for it, or is dropped, as all messages are.
+absl::StatusOr<size_t> OutputCore::PublishMany(Bytes messages, size_t each, Timeout timeout, OnFull on_full) {
+  const size_t count = messages.size() / each;
+  size_t done = 0;
+  while (done < count) {
+    auto room = Reserve(each, timeout, on_full);
+    if (!room.ok() && done != 0) return done;
+    if (!room.ok()) return room.status();
+    if (reserved_is_scratch()) return Commit().ok() ? done : absl::StatusOr<size_t>(NotOpen());
+    reserved_ = false;
+    const Annotation annotation = NewAnnotation();
+    const size_t published = current_->writer().PublishMany(messages.subspan(done * each), each, &annotation);
+    context_->published->fetch_add(published, std::memory_order_relaxed);
+    done += published;
+  }
+  return done;
 }
 
 void OutputCore::Abandon() {
@@ -309,6 +330,9 @@ absl::Status OutputCore::Complete(const absl::Status& error) {
 absl::StatusOr<MutableBytes> Reserve(OutputCore& o, size_t bytes, Timeout t, OnFull f) { return o.Reserve(bytes, t, f); }
 bool ReservedIsScratch(const OutputCore& o) { return o.reserved_is_scratch(); }
 absl::Status Commit(OutputCore& o) { return o.Commit(); }
+absl::StatusOr<size_t> PublishMany(OutputCore& o, Bytes messages, size_t each, Timeout t, OnFull f) {
+  return o.PublishMany(messages, each, t, f);
+}
 void Abandon(OutputCore& o) { o.Abandon(); }
 absl::Status Complete(OutputCore& o, const absl::Status& error) { return o.Complete(error); }
 absl::Status NotExecuting() { return Closed(); }

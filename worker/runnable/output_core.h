@@ -123,12 +123,14 @@ class OutputCore {
   absl::StatusOr<MutableBytes> Reserve(size_t bytes, Timeout timeout, OnFull on_full);
   bool reserved_is_scratch() const { return current_ == nullptr; }
   absl::Status Commit();
+  absl::StatusOr<size_t> PublishMany(Bytes messages, size_t each, Timeout timeout, OnFull on_full);  // how many, from the first on
   void Abandon();
   absl::Status Complete(const absl::Status& error);
   bool completed() const { return completed_.load(std::memory_order_acquire); }
 
  private:
   OutputLane* FindLane(uint64_t lane) PUMA_REQUIRES(lanes_mutex_);
+  Annotation NewAnnotation();
   absl::Status Grow(size_t bytes) PUMA_EXCLUDES(lanes_mutex_);
   absl::Status TooLarge(size_t bytes) const;
   OutputLane* Choose(size_t bytes);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "puma/codec.h"
@@ -20,6 +21,7 @@ class OutputCore;
 absl::StatusOr<MutableBytes> Reserve(OutputCore&, size_t bytes, Timeout, OnFull);  // may be scratch memory: dropped as asked
 bool ReservedIsScratch(const OutputCore&);
 absl::Status Commit(OutputCore&);
+absl::StatusOr<size_t> PublishMany(OutputCore&, Bytes messages, size_t each, Timeout, OnFull);
 void Abandon(OutputCore&);
 absl::Status Complete(OutputCore&, const absl::Status& error);
 absl::Status NotExecuting();
@@ -82,6 +84,14 @@ class Publisher {
     if (!room.ok()) return room.status();
     if (!internal::ReservedIsScratch(*core_)) Codec<T>::Encode(value, *room);
     return internal::Commit(*core_);
+  }
+  // An array of plain values, by few copies and one look at sleepers for all: several times as fast as one by one. How many were published,
+  // from the first on: fewer than all when the room did not suffice in time. An error: none was.
+  absl::StatusOr<size_t> PublishValues(std::span<const T> values, Timeout timeout = kAsSpec,
+                                       OnFull on_full = OnFull::kAsSpec) requires Encodable<T> {
+    static_assert(Codec<T>::kInPlace, "puma: only plain values lie in an array as they lie in the buffer");
+    if (!core_) return internal::NotExecuting();
+    return internal::PublishMany(*core_, std::as_bytes(values), sizeof(T), timeout, on_full);
   }
   // A type without a Codec travels between threads of one process only: its owner does. Refused, the value stays with the caller.
   absl::Status PublishValue(T&& value, Timeout timeout = kAsSpec, OnFull on_full = OnFull::kAsSpec) requires ThreadOnly<T> {

@@ -3,6 +3,7 @@
 // The reading end of a buffer in a program of one's own: values are read where they lie.
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -25,6 +26,8 @@ using ReceivedRef = absl::FunctionRef<absl::Status(const Received&)>;
 using CompletedRef = absl::FunctionRef<absl::Status(const absl::Status&)>;
 // How many of at most `at_most` items were taken. `on_complete`: may be null.
 absl::StatusOr<size_t> Take(SubscriptionCore&, ReceivedRef on_value, const CompletedRef* on_complete, size_t at_most);
+using RunRef = absl::FunctionRef<absl::Status(Bytes)>;
+absl::StatusOr<size_t> TakeRuns(SubscriptionCore&, RunRef on_run, const CompletedRef* on_complete, size_t at_most);
 absl::Status Hold(SubscriptionCore&, size_t count);
 void Release(SubscriptionCore&);
 absl::Status StatusOf(const SubscriptionCore&);
@@ -90,6 +93,27 @@ class Subscription {
       };
       const internal::CompletedRef on_completed = completed;
       return internal::Take(*core_, received, &on_completed, at_most);
+    }
+  }
+
+  // As Drain, but for plain values, array by array: void|Status f(std::span<const T>), as many as lie one after the other (if their
+  // size is a multiple of 8; else, and from a lossy subscription, one by one). All of a run count as taken, whatever f returns.
+  template <class F, class G = std::nullptr_t>
+  absl::StatusOr<size_t> DrainRuns(F&& on_run, G&& on_complete = nullptr, size_t at_most = 1024) {
+    static_assert(Encodable<T> && Codec<T>::kInPlace, "puma: only plain values lie one after the other");
+    if (!core_) return Gone();
+    auto received = [&](Bytes bytes) {
+      const std::span<const T> values(reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T));
+      return internal::AsStatus([&]() -> decltype(auto) { return on_run(values); });
+    };
+    if constexpr (std::is_same_v<std::remove_cvref_t<G>, std::nullptr_t>) {
+      return internal::TakeRuns(*core_, received, nullptr, at_most);
+    } else {
+      auto completed = [&](const absl::Status& error) {
+        return internal::AsStatus([&]() -> decltype(auto) { return on_complete(error); });
+      };
+      const internal::CompletedRef on_completed = completed;
+      return internal::TakeRuns(*core_, received, &on_completed, at_most);
     }
   }
 
