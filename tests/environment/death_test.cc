@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <span>
 #include <thread>
 
 #include "tests/environment/both_kinds.h"
@@ -43,6 +44,14 @@ absl::Status LaunchGrandchild(Environment& environment, const std::vector<std::s
   return never.Wait();
 }
 
+// Takes runs of at most three from "numbers" and dies within the second one's handler.
+absl::Status DieInRun(Environment& environment, const std::vector<std::string>&) {
+  auto subscription = environment.OpenBuffer<int64_t>("numbers").Subscribe();
+  auto taken = subscription.DrainRuns([](std::span<const int64_t>) {}, nullptr, 3);
+  if (!taken.ok()) return taken.status();
+  return subscription.DrainRuns([](std::span<const int64_t>) { ::_exit(7); }, nullptr, 3).status();
+}
+
 class DeathTest : public ::testing::Test {
  protected:
   ProcessEnvironment env_;
@@ -50,6 +59,19 @@ class DeathTest : public ::testing::Test {
   Event is_ready_;
   Subscription<int> readies_ = ready_.Subscribe(is_ready_);
 };
+
+TEST_F(DeathTest, AfterADeathInARunsHandlerAllOfTheRunComeAgainMarked) {
+  auto numbers = env_.CreateBuffer<int64_t>("numbers");
+  auto publisher = numbers.Publish();
+  const std::vector<int64_t> values{1, 2, 3, 4, 5, 6, 7, 8};
+  ASSERT_EQ(*publisher.PublishValues(values), 8u);
+  EXPECT_FALSE(env_.Launch("dies", &DieInRun).Join(absl::Seconds(60)).ok());
+  auto subscription = numbers.Subscribe();
+  std::vector<std::pair<int64_t, bool>> read;
+  ASSERT_TRUE(
+      subscription.Drain([&](const int64_t& value, const Message& message) { read.emplace_back(value, message.redelivered); }).ok());
+  EXPECT_THAT(read, ElementsAre(std::pair(4, true), std::pair(5, true), std::pair(6, true), std::pair(7, false), std::pair(8, false)));
+}
 
 TEST_F(DeathTest, WhatAKilledPublisherPublishedIsReadAndItCountsNoMore) {
   auto numbers = env_.CreateBuffer<int>("numbers");

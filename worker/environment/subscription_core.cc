@@ -332,7 +332,7 @@ size_t SubscriptionCore::HandOverRun(Lane& lane, RunRef on_run, size_t at_most, 
       reader.FinishRun(count);
     }
   } const finisher{*this, *lane.reader, run.count};
-  lane.reader->Begin();
+  lane.reader->BeginRun(run.count);
   in_handler_ = true;
   lane.missed = 0;
   status = on_run({run.data, run.count * run.each});
