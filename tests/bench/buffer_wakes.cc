@@ -141,9 +141,9 @@ Idle IdleSecond() {
 void AddWakes(Bench& bench) {
   constexpr absl::Duration kNo = absl::ZeroDuration(), kSpin = absl::Microseconds(20);
   bench.Add("wake calls per 1,000, gap 1 us", "calls", "", [=] { return WakesAt(1e-6, kNo); });
-  bench.Add("the same, spin 20 us", "calls", "", [=] { return WakesAt(1e-6, kSpin); });
+  bench.Add("the same, with the usual spin of 20 us", "calls", "", [=] { return WakesAt(1e-6, kSpin); });
   bench.Add("wake calls per 1,000, gap 10 us", "calls", "", [=] { return WakesAt(1e-5, kNo); });
-  bench.Add("gap 10 us, spin 20 us", "calls", "", [=] { return WakesAt(1e-5, kSpin); });
+  bench.Add("gap 10 us, with the usual spin", "calls", "", [=] { return WakesAt(1e-5, kSpin); });
   bench.Add("wake calls per 1,000, gap 100 us", "calls", "", [=] { return WakesAt(1e-4, kNo); });
   bench.Add("wake calls per message, 1 sleeper", "calls", "", [] { return WakesOfSleepers(1); });
   bench.Add("wake calls per message, 4 sleepers", "calls", "", [] { return WakesOfSleepers(4); });

@@ -62,9 +62,10 @@ class WaitSet {
 // then: an idle reader costs nothing. Only the sleeping thread uses it; one for each place that sleeps.
 class Spin {
  public:
-  static constexpr uint32_t kPatience = 8;    // spins in vain until it gives up
-  static constexpr uint32_t kTryAgain = 128;  // then every so many sleeps it tries once
-  Spin() = default;                           // never spins
+  static constexpr uint32_t kPatience = 8;                          // spins in vain until it gives up
+  static constexpr uint32_t kTryAgain = 128;                        // then every so many sleeps it tries once
+  static constexpr absl::Duration kUsual = absl::Microseconds(20);  // about two membarriers, and a wake by another core
+  Spin() = default;                                                 // never spins
   explicit Spin(absl::Duration limit) : limit_ns_(absl::ToInt64Nanoseconds(limit)) {}
   absl::Duration limit() const { return absl::Nanoseconds(limit_ns_); }
 

@@ -56,7 +56,7 @@ struct StartSpec {
   std::map<std::string, std::string> params;  // name to JSON text
   int log_level = 2;                          // puma::Level's number
   uint64_t page = 0;                          // segment id of the task page
-  uint64_t spin_ns = 0;                       // how long it looks for input before it sleeps
+  uint64_t spin_ns = 20'000;                  // how long it looks for input before it sleeps, as long as that pays
   bool alone = true;                          // the only task of its worker: the worker ends with it
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;

@@ -60,7 +60,8 @@ void EventCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
   std::vector<LaneReader*> readers;
   for (const auto& subscription : waited_for_) subscription->CollectReaders(readers);
   const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : MonotonicTime() + at_most;
-  if (page != nullptr) return SleepOnLanes({.page = *page, .lanes = readers, .kick = *kick_, .seen_kick = seen_kick, .deadline = deadline});
+  if (page != nullptr)
+    return SleepOnLanes({.page = *page, .lanes = readers, .kick = *kick_, .seen_kick = seen_kick, .deadline = deadline, .spin = &spin_});
   PageHeader own{};  // no subscription yet: nobody looks at its word
   SleepOnLanes({.page = own, .lanes = readers, .kick = *kick_, .seen_kick = seen_kick, .deadline = deadline});
 }

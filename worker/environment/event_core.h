@@ -32,6 +32,7 @@ class EventCore : public std::enable_shared_from_this<EventCore> {
   bool LookAround();
   void Sleep(uint32_t seen_kick, absl::Duration at_most);
   KickWord own_kick_;
+  Spin spin_{Spin::kUsual};  // of the waiting thread
   KickWord* const kick_ = &own_kick_;
   std::atomic<bool> set_{false};
   Mutex mutex_;

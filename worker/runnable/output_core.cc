@@ -203,7 +203,7 @@ absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration
       rings.push_back(&lane->writer());
       owners.push_back(lane.get());
     }
-    RoomWait wait{.deadline = deadline, .kick = &context_->kick};
+    RoomWait wait{.deadline = deadline, .kick = &context_->kick, .spin = &spin_};
     const CommandSource* commands = context_->commands.load(std::memory_order_acquire);
     if (commands != nullptr) wait.command_tail = commands->tail_word();
     wait.interrupted = [&] { return context_->StopAsked() || gates_version_.load(std::memory_order_acquire) != version; };

@@ -156,7 +156,8 @@ class OutputCore {
   OutputLane* current_ = nullptr;  // where the reserved message goes; null: nowhere
   bool reserved_ = false;
   size_t reserved_bytes_ = 0;
-  size_t turn_ = 0;  // round robin among equals
+  size_t turn_ = 0;          // round robin among equals
+  Spin spin_{Spin::kUsual};  // while it waits for room
   int64_t last_published_ns_ = 0;
   int64_t last_warning_ns_ = 0;
   uint64_t dropped_ = 0;

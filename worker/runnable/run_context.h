@@ -63,7 +63,7 @@ struct RunContext {
   std::function<void()> store_positions;                                 // called on the own thread before it blocks
   std::function<void(uint64_t lane, const std::string& what)> bad_lane;  // tells the host; null: nobody
   std::function<void(std::string type, Value status)> send_status;       // null: nobody listens
-  std::function<Environment&()> environment;  // for runners of its own; null: there is none
+  std::function<Environment&()> environment;                             // for runners of its own; null: there is none
   pthread_t thread{};                                                    // the runnable's own, while it executes
   const Logger* logger = nullptr;
   Vitals own;

@@ -37,10 +37,10 @@ struct CoreOptions {
   std::vector<std::string> inputs, outputs;                            // names of the ports that will be connected
   std::vector<std::string> passed;                                     // buffers that go on to runners of its own
   std::function<std::unique_ptr<Input>(InputDeclaration)> make_input;  // null: an InputPort
-  bool completes_with_error = false;  // an error of the run goes on through its outputs; else whoever runs the task decides when
-  const Word32* log_level = nullptr;  // null: the process's
-  absl::Duration spin;                // how long it looks for input before it sleeps
-  uint32_t slot = 0;                  // names the thread's task in logs and crashes
+  bool completes_with_error = false;   // an error of the run goes on through its outputs; else whoever runs the task decides when
+  const Word32* log_level = nullptr;   // null: the process's
+  absl::Duration spin = Spin::kUsual;  // how long it looks for input before it sleeps, as long as that pays
+  uint32_t slot = 0;                   // names the thread's task in logs and crashes
 };
 
 // How a run ended.
