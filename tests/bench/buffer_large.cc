@@ -62,10 +62,12 @@ double Large(uint64_t messages) {
   return static_cast<double>(messages * kMiB) / (NowSeconds() - start) / 1e9;
 }
 
-// Threads that publish messages of 64 KiB, each into its own lane; one reads them all, and sleeps when there is nothing. Both sides block.
+// Threads that publish messages of 64 KiB, each into its own lane; one reads them all, and sleeps when there is nothing. Both sides spin
+// and then block, as runnables do. With two cores all publishers share one: that many of them cost no more than one is all that can be
+// shown.
 double ManyPublishers(uint64_t publishers) {
   constexpr uint64_t kBytes = 64 << 10;
-  const uint64_t each = 16'384 / publishers;
+  const uint64_t each = 65'536 / publishers;
   std::vector<std::unique_ptr<Lane>> lanes;
   std::vector<std::unique_ptr<LaneReader>> readers;
   std::vector<LaneReader*> all;
@@ -87,21 +89,23 @@ double ManyPublishers(uint64_t publishers) {
     threads.emplace_back([&from, &lane, each] {
       PinTo(0);
       RingWriter* ring = lane->writer.get();
+      Spin spin(Spin::kUsual);
       for (uint64_t i = 0; i < each; ++i) {
         std::byte* room;
-        while ((room = ring->ReserveOrNull(kBytes)) == nullptr) (void)WaitForRoom({&ring, 1}, kBytes, {});
+        while ((room = ring->ReserveOrNull(kBytes)) == nullptr) (void)WaitForRoom({&ring, 1}, kBytes, {.spin = &spin});
         memcpy(room, from.get(), kBytes);
         ring->Commit(kBytes);
       }
     });
   }
   PinTo(1);
+  Spin spin(Spin::kUsual);
   for (uint64_t read = 0; read < each * publishers;) {
     uint64_t count = 0;
     for (LaneReader* lane : all) {
       count += ReadBatch(*lane, 4, [](const RingItem& item) { sink += Sum(item.bytes.data(), kBytes); });
     }
-    if (count == 0) SleepOnLanes({.page = page.header(), .lanes = all, .kick = kick, .seen_kick = kick.value()});
+    if (count == 0) SleepOnLanes({.page = page.header(), .lanes = all, .kick = kick, .seen_kick = kick.value(), .spin = &spin});
     read += count;
   }
   const double seconds = NowSeconds() - start;
@@ -116,8 +120,8 @@ void AddLarge(Bench& bench) {
   bench.Add("raw hand-over, 1 MiB", "GB/s", "memcpy, 1 MiB", [] { return RawHandOver(2'000); });
   bench.Add("1 MiB written and read in place", "GB/s", "raw hand-over, 1 MiB", [] { return Large(2'000); });
   bench.Add("1 publisher, 64 KiB", "GB/s", "raw hand-over, 1 MiB", [] { return ManyPublishers(1); });
-  bench.Add("8 publishers, 64 KiB", "GB/s", "raw hand-over, 1 MiB", [] { return ManyPublishers(8); });
-  bench.Add("64 publishers, 64 KiB", "GB/s", "raw hand-over, 1 MiB", [] { return ManyPublishers(64); });
+  bench.Add("8 publishers, 64 KiB", "GB/s", "1 publisher, 64 KiB", [] { return ManyPublishers(8); });
+  bench.Add("64 publishers, 64 KiB", "GB/s", "1 publisher, 64 KiB", [] { return ManyPublishers(64); });
 }
 
 }  // namespace puma::bench
