@@ -2,6 +2,7 @@
 #include "worker/runnable/runnable_core.h"
 
 #include <fmt/format.h>
+#include <puma/attributes.h>
 
 #include <algorithm>
 #include <utility>
@@ -176,6 +177,7 @@ std::string RunnableCore::Declarations() const {
   for (const auto& input : inputs_) text += fmt::format("input {} {}\n", input->name(), input->declaration().type.name());
   for (const auto& output : outputs_) text += fmt::format("output {} {}\n", output->port(), output->type().name());
   for (const auto& passed : passed_) text += fmt::format("passed on {} {}\n", passed->name, passed->type.name());
+  for (const AttributeBase* attribute : attributes_) text += fmt::format("attribute {}\n", attribute->name());
   for (const auto& command : commands_) {
     text += fmt::format("command {} {}", command.name, command.result);
     for (const Argument& argument : command.arguments) text += fmt::format(" {} {}", argument.name, argument.type);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -95,6 +96,14 @@ class RunnableCore {
   void Declare(CommandDeclaration declaration);
   std::shared_ptr<PassedBuffer> DeclarePassed(std::string_view name, TypeInfo type);
   void SendStatus(std::string type, Value status);
+  void Declare(AttributeBase& attribute);
+
+  // How the attributes of two halves meet. In the parent's half, within Start: what the child's half is given.
+  absl::StatusOr<std::vector<std::string>> SaveAttributes(bool processes) const;
+  // In the child's, before OnStart. `parent`: the other half, if it is in this process.
+  absl::Status LoadAttributes(const std::vector<std::string>& saved, const RunnableCore* parent);
+  size_t CellCount() const;
+  void BindCells(std::span<Word64> cells, bool keep);  // words that both see; keep: what stands in them counts
   absl::StatusOr<Value> DeclareParam(std::string_view name, std::string type, const Value* default_value, std::string_view help);
   void ParamFailed(std::string_view name, const absl::Status& status);
   absl::StatusOr<Value> ExecuteCommand(const CommandDeclaration& command, std::span<const Value> arguments);  // own thread
@@ -129,6 +138,7 @@ class RunnableCore {
 
   explicit RunnableCore(CoreOptions options);
   void Mistake(std::string text);
+  absl::Status OfAttribute(const AttributeBase& attribute, const absl::Status& status) const;
   void CheckPorts();
   absl::Status Mistakes() const;
 
@@ -167,6 +177,7 @@ class RunnableCore {
   std::vector<OutputOptions> output_options_;
   std::vector<CommandDeclaration> commands_;
   std::vector<std::shared_ptr<PassedBuffer>> passed_;
+  std::vector<AttributeBase*> attributes_;
   std::vector<Subscriber> subscribers_;
   std::vector<std::string> mistakes_;
 

@@ -24,6 +24,8 @@ class Performer {
 
   absl::Status Run() {
     if (absl::Status s = Construct(); !s.ok()) return s;
+    if (absl::Status s = core_->LoadAttributes(plan_.attributes, stage_.parent); !s.ok()) return s;
+    core_->BindCells(stage_.cells, true);
     core_->UseCommands(stage_.commands);
     core_->context().send_status = stage_.status;
     core_->context().environment = [this]() -> Environment& { return environment_; };

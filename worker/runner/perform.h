@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "absl/status/status.h"
@@ -19,6 +20,8 @@ struct Stage {
   std::shared_ptr<internal::EnvironmentCore> environment;
   uint64_t maker = 0;  // of the buffers that the runnable makes
   internal::CommandSource* commands = nullptr;
+  const internal::RunnableCore* parent = nullptr;              // the parent's half, if it is in this process
+  std::span<Word64> cells;                                     // else: of the shared attributes
   std::function<void()> running;                               // OnStart has returned
   std::function<void(std::string type, Value status)> status;  // the runnable says something of itself
   std::function<void(internal::RunnableCore*)> reach;          // may be stopped by other threads from now on; null: no longer

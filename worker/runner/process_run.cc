@@ -30,8 +30,10 @@ class Reachable {
   internal::RunnableCore* core_ PUMA_GUARDED_BY(mutex_) = nullptr;
 };
 
+std::span<Word64> CellsIn(const Segment& segment) { return {reinterpret_cast<Word64*>(segment.data()), segment.size() / sizeof(Word64)}; }
+
 absl::Status PerformInChild(internal::ChildContext& context) {
-  if (context.fds.size() != 3) return absl::InternalError("a runnable's process without its descriptors");
+  if (context.fds.size() < 3) return absl::InternalError("a runnable's process without its descriptors");
   auto segment = Segment::MapReadOnly(std::move(context.fds[0]), Seals::kOneWriter, 1);
   if (!segment.ok()) return segment.status();
   auto plan = Unpack({reinterpret_cast<const char*>(segment->data()), segment->size()});
@@ -40,7 +42,14 @@ absl::Status PerformInChild(internal::ChildContext& context) {
   if (!calls.ok()) return calls.status();
   auto reachable = std::make_shared<Reachable>();
   context.when_orphaned([reachable] { reachable->Stop(); });
+  Segment cells;
+  if (context.fds.size() > 3) {
+    auto mapped = Segment::MapWritable(std::move(context.fds[3]), sizeof(Word64));
+    if (!mapped.ok()) return mapped.status();
+    cells = *std::move(mapped);
+  }
   Stage stage;
+  if (cells.data() != nullptr) stage.cells = CellsIn(cells);
   stage.environment = context.environment;
   stage.maker = context.maker;
   stage.commands = calls->get();
@@ -97,7 +106,8 @@ std::shared_ptr<ProcessRun::Channel> ProcessRun::channel() {
   return channel_;
 }
 
-absl::Status ProcessRun::Start(RunPlan plan, std::shared_ptr<RunListener> self, std::shared_ptr<internal::EnvironmentCore> environment) {
+absl::Status ProcessRun::Start(RunPlan plan, internal::RunnableCore& half, std::shared_ptr<RunListener> self,
+                               std::shared_ptr<internal::EnvironmentCore> environment) {
   auto calls = CallerEnd::Create();
   if (!calls.ok()) return calls.status();
   auto packed = PlanSegment(plan);
@@ -105,6 +115,13 @@ absl::Status ProcessRun::Start(RunPlan plan, std::shared_ptr<RunListener> self, 
   internal::ChildStart start{.name = plan.name, .main = PerformInChild};
   start.fds = (*calls)->Descriptors();
   start.fds.insert(start.fds.begin(), *std::move(packed));
+  if (half.CellCount() != 0) {
+    auto cells = Segment::Create("puma-cells", half.CellCount() * sizeof(Word64), Seals::kSize, half.CellCount() * sizeof(Word64));
+    if (!cells.ok()) return cells.status();
+    start.fds.push_back(cells->TakeFd());
+    cells_ = *std::move(cells);
+    half.BindCells(CellsIn(cells_), false);
+  }
   auto made = std::make_shared<Channel>();
   made->calls = *std::move(calls);
   {

@@ -12,7 +12,8 @@ namespace puma::runner {
 
 class ProcessRun final : public Run {
  public:
-  absl::Status Start(RunPlan plan, std::shared_ptr<RunListener> self, std::shared_ptr<internal::EnvironmentCore> environment) override;
+  absl::Status Start(RunPlan plan, internal::RunnableCore& half, std::shared_ptr<RunListener> self,
+                     std::shared_ptr<internal::EnvironmentCore> environment) override;
   void Stop() override;
   absl::Status Send(const OutgoingCall& call, absl::Time deadline) override;
   void Watch(WaitSet& words) override;
@@ -26,6 +27,7 @@ class ProcessRun final : public Run {
   Mutex mutex_;
   std::shared_ptr<Channel> channel_ PUMA_GUARDED_BY(mutex_);  // null: not started
   UniqueFd pidfd_ PUMA_GUARDED_BY(mutex_);
+  Segment cells_;  // of the shared attributes: the parent's half looks there as long as it lives
   std::atomic<int> pid_{0};
 };
 

@@ -41,7 +41,9 @@ class Run {
  public:
   virtual ~Run() = default;
   // Once. `self` is told everything, and is kept until the end.
-  virtual absl::Status Start(RunPlan plan, std::shared_ptr<RunListener> self, std::shared_ptr<internal::EnvironmentCore> environment) = 0;
+  // `half`: the parent's, which outlives the run.
+  virtual absl::Status Start(RunPlan plan, internal::RunnableCore& half, std::shared_ptr<RunListener> self,
+                             std::shared_ptr<internal::EnvironmentCore> environment) = 0;
   virtual void Stop() = 0;
   // Blocks while the command buffer is full. RESOURCE_EXHAUSTED: until the deadline.
   virtual absl::Status Send(const OutgoingCall& call, absl::Time deadline) = 0;

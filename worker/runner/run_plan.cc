@@ -46,6 +46,8 @@ absl::StatusOr<std::string> Pack(const RunPlan& plan) {
   PackWires(plan.outputs, to);
   PackWires(plan.passed, to);
   to.PutText(plan.declarations);
+  to.Put(static_cast<uint64_t>(plan.attributes.size()));
+  for (const std::string& saved : plan.attributes) to.PutText(saved);
   return to.Take();
 }
 
@@ -65,6 +67,7 @@ absl::StatusOr<RunPlan> Unpack(std::string_view bytes) {
   plan.outputs = UnpackWires(from);
   plan.passed = UnpackWires(from);
   plan.declarations = from.GetText();
+  for (auto n = from.Get<uint64_t>(); n > 0 && from.ok(); --n) plan.attributes.emplace_back(from.GetText());
   if (!from.ok()) return absl::DataLossError("a runnable's plan that ends too early");
   auto code = internal::CodeAt(address);
   if (!code.ok()) return code.status();

@@ -26,7 +26,8 @@ struct RunPlan {
   Module::Factory factory = nullptr;
   std::map<std::string, std::string> params;  // JSON
   std::vector<Wire> inputs, outputs, passed;
-  std::string declarations;  // of the parent's half
+  std::string declarations;             // of the parent's half
+  std::vector<std::string> attributes;  // what its attributes give to the child's
 };
 
 absl::StatusOr<std::string> Pack(const RunPlan& plan);   // INVALID_ARGUMENT: the factory lies in no object file

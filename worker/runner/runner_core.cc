@@ -216,7 +216,12 @@ absl::Status RunnerCore::Start() {
     phase_ = Phase::kStarting;
     stop = stop_;
   }
-  absl::Status status = run_->Start(plan_, shared_from_this(), weak_environment_.lock());
+  auto saved = half_->SaveAttributes(environment_->kind() == Kind::kProcesses);
+  absl::Status status = saved.status();
+  if (status.ok()) {
+    plan_.attributes = *std::move(saved);
+    status = run_->Start(plan_, *half_, shared_from_this(), weak_environment_.lock());
+  }
   if (!status.ok()) {
     OnEnded(status);
     MutexLock lock(mutex_);

@@ -108,9 +108,9 @@ class RunnerCore final : public runner::RunListener, public std::enable_shared_f
   RunnerOptions options_;  // without the buffers, once they are wired: they would keep the environment
   runner::RunPlan plan_;
   std::vector<std::string> mistakes_;
-  absl::Status broken_;  // why it can't start
-  std::unique_ptr<RunnableCore> half_;
-  std::shared_ptr<runner::Run> run_;  // from the beginning
+  absl::Status broken_;                 // why it can't start
+  std::shared_ptr<runner::Run> run_;    // from the beginning
+  std::unique_ptr<RunnableCore> half_;  // ends before the run, whose cells its attributes look at
   KickWord changed_;
   std::atomic<uint64_t> last_call_{0};
 

@@ -57,6 +57,9 @@ std::shared_ptr<internal::CallCore> AnyRunner::Send(std::string_view method, std
   return core_->Send(method, std::move(arguments), within, answered);
 }
 absl::StatusOr<Value> AnyRunner::Latest(const std::string& type, Timeout timeout) { return core_->Latest(type, timeout); }
-Runnable* AnyRunner::Parent() const { return core_->parent(); }
+Runnable* AnyRunner::Parent() const {
+  if (core_->parent() == nullptr) Throw(FailedPrecondition("puma: the parent's half could not be made; Start says why"));
+  return core_->parent();
+}
 
 }  // namespace puma

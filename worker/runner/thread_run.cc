@@ -90,11 +90,12 @@ void ThreadRun::Join() {
   thread_.join();
 }
 
-absl::Status ThreadRun::Start(RunPlan plan, std::shared_ptr<RunListener> self, std::shared_ptr<internal::EnvironmentCore> environment) {
+absl::Status ThreadRun::Start(RunPlan plan, internal::RunnableCore& half, std::shared_ptr<RunListener> self,
+                              std::shared_ptr<internal::EnvironmentCore> environment) {
   try {
-    thread_ = std::thread([this, plan = std::move(plan), self = std::move(self), environment = std::move(environment)]() mutable {
+    thread_ = std::thread([this, plan = std::move(plan), &half, self = std::move(self), environment = std::move(environment)]() mutable {
       NameThread(plan.name);
-      const absl::Status status = Perform(plan, self, std::move(environment));
+      const absl::Status status = Perform(plan, half, self, std::move(environment));
       commands_.End();
       auto listener = std::move(self);
       listener->OnEnded(status);
@@ -105,12 +106,13 @@ absl::Status ThreadRun::Start(RunPlan plan, std::shared_ptr<RunListener> self, s
   return absl::OkStatus();
 }
 
-absl::Status ThreadRun::Perform(const RunPlan& plan, const std::shared_ptr<RunListener>& self,
+absl::Status ThreadRun::Perform(const RunPlan& plan, internal::RunnableCore& half, const std::shared_ptr<RunListener>& self,
                                 std::shared_ptr<internal::EnvironmentCore> environment) {
   Stage stage;
   stage.maker = environment->NewMaker();
   stage.environment = std::move(environment);
   stage.commands = &commands_;
+  stage.parent = &half;
   stage.running = [&] { self->OnRunning(); };
   stage.status = [&](std::string type, Value status) { self->OnStatus(std::move(type), std::move(status)); };
   stage.reach = [&](internal::RunnableCore* core) {

@@ -39,7 +39,8 @@ class LocalCommands final : public internal::CommandSource {
 class ThreadRun final : public Run {
  public:
   ~ThreadRun() override;
-  absl::Status Start(RunPlan plan, std::shared_ptr<RunListener> self, std::shared_ptr<internal::EnvironmentCore> environment) override;
+  absl::Status Start(RunPlan plan, internal::RunnableCore& half, std::shared_ptr<RunListener> self,
+                     std::shared_ptr<internal::EnvironmentCore> environment) override;
   void Stop() override { commands_.Stop(); }
   absl::Status Send(const OutgoingCall& call, absl::Time deadline) override { return commands_.Push(call, deadline); }
   bool Terminate(bool) override { return false; }
@@ -47,7 +48,7 @@ class ThreadRun final : public Run {
   internal::RunnableCore* core() const override { return core_.load(std::memory_order_acquire); }
 
  private:
-  absl::Status Perform(const RunPlan& plan, const std::shared_ptr<RunListener>& self,
+  absl::Status Perform(const RunPlan& plan, internal::RunnableCore& half, const std::shared_ptr<RunListener>& self,
                        std::shared_ptr<internal::EnvironmentCore> environment);
   LocalCommands commands_;
   std::atomic<internal::RunnableCore*> core_{nullptr};

@@ -36,6 +36,7 @@ template <class T>
 using Output = Publisher<T>;  // of a runnable: inert except while it executes
 template <class T>
 class Buffer;
+class AttributeBase;
 class Environment;
 
 namespace internal {
@@ -79,6 +80,7 @@ absl::StatusOr<Value> DeclareParam(RunnableCore&, std::string_view name, std::st
 void ParamFailed(RunnableCore&, std::string_view name, const absl::Status&);
 std::shared_ptr<PassedBuffer> DeclarePassed(RunnableCore&, std::string_view name, TypeInfo type);
 void SendStatus(RunnableCore&, std::string type, Value status);
+void DeclareAttribute(RunnableCore&, AttributeBase&);
 Runnable* Self(RunnableCore&);
 Scope ScopeOf(const RunnableCore&);
 
@@ -163,6 +165,7 @@ class Setup {
   Setup(const Setup&) = delete;
   Setup& operator=(const Setup&) = delete;
   Scope scope() const { return internal::ScopeOf(core_); }
+  internal::RunnableCore& core() { return core_; }
 
   template <class T>
   T Param(std::string_view name, T default_value, std::string_view help) {

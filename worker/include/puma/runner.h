@@ -127,6 +127,15 @@ class Runner : public AnyRunner {
     return SendCall(method, kInfinite, false, std::forward<A>(args)...).Sent();
   }
 
+  // An attribute of the parent's half (<puma/attributes.h>): runner.parent(&Camera::gain) = 2.0. One thread at a time. Throws
+  // puma::Exception if the constructor has failed: Start says why.
+  template <class A>
+  A& parent(A T::*attribute) {
+    static_assert(std::is_base_of_v<AttributeBase, A>,
+                  "puma: only attributes have a parent's half; declare it as puma::Copied<...>, puma::Shared<...>, ...");
+    return static_cast<T*>(Parent())->*attribute;
+  }
+
   // The newest status of type S, once. NOT_FOUND: none.
   template <class S>
   absl::StatusOr<S> LatestStatus() {
