@@ -247,7 +247,7 @@ TEST(AttributesUnderTheHost, AreTheChildsOwn) {
   internal::CoreOptions options;
   options.name = "recorder";
   auto core =
-      internal::RunnableCore::Construct([](Setup& s) -> std::unique_ptr<Runnable> { return std::make_unique<Recorder>(s); }, options);
+      internal::RunnableCore::Construct([](puma::Setup& s) -> std::unique_ptr<Runnable> { return std::make_unique<Recorder>(s); }, options);
   ASSERT_TRUE(core.ok()) << core.status();
   auto& recorder = static_cast<Recorder&>(*(*core)->self());
   EXPECT_EQ(*recorder.gain, 1.0) << "its initial value";
@@ -256,7 +256,7 @@ TEST(AttributesUnderTheHost, AreTheChildsOwn) {
   EXPECT_EQ(recorder.where->text, "child");
   EXPECT_EQ(recorder.frames.fetch_add(1), 0) << "a cell of its own";
   auto keeper =
-      internal::RunnableCore::Construct([](Setup& s) -> std::unique_ptr<Runnable> { return std::make_unique<Keeper>(s); }, options);
+      internal::RunnableCore::Construct([](puma::Setup& s) -> std::unique_ptr<Runnable> { return std::make_unique<Keeper>(s); }, options);
   ASSERT_TRUE(keeper.ok()) << keeper.status();
   EXPECT_EQ(static_cast<Keeper&>(*(*keeper)->self()).Look(), "null 6") << "the process column";
 }
