@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "worker/control/control_segments.h"
+#include "worker/control/log_ring.h"
 #include "worker/platform/mutex.h"
 
 namespace puma::control {
@@ -35,15 +37,12 @@ struct WorkerControl::Impl {
   Mutex result_mutex;
   std::unique_ptr<RingWriter> results PUMA_GUARDED_BY(result_mutex);
 
-  Mutex log_mutex;
-  std::unique_ptr<RingWriter> logs PUMA_GUARDED_BY(log_mutex);
-  uint64_t dropped_in_a_row PUMA_GUARDED_BY(log_mutex) = 0;
+  std::unique_ptr<LogRing> logs;
 
   Mutex source_mutex;
   using SourceKey = std::tuple<uint32_t, uint32_t, std::string_view, std::string_view, std::string_view>;  // views of the arena
   std::map<SourceKey, uint32_t> sources PUMA_GUARDED_BY(source_mutex);
-  std::map<std::string_view, uint32_t> strings PUMA_GUARDED_BY(source_mutex);
-  uint32_t arena_used PUMA_GUARDED_BY(source_mutex) = 0;
+  std::optional<StringArena> arena PUMA_GUARDED_BY(source_mutex);
 
   WorkerHeader& header() { return *reinterpret_cast<WorkerHeader*>(worker.data()); }
   const HostHeader& host_header() const { return *reinterpret_cast<const HostHeader*>(host.data()); }
@@ -54,10 +53,8 @@ struct WorkerControl::Impl {
   absl::Status MakeWorker();
   absl::Status MakeRings();
   absl::Status OpenSlot(uint32_t slot);
-  bool InternString(std::string_view text, uint32_t& offset) PUMA_REQUIRES(source_mutex);
-  std::string_view ArenaView(uint32_t offset, size_t length) const {
-    return {reinterpret_cast<const char*>(worker.data()) + map.arena + offset, length};
-  }
+  // After what the host must see: rings if it sleeps. The caller has put a full barrier between.
+  void RingIfAsleep();
 };
 
 absl::Status WorkerControl::Impl::MapHost(UniqueFd fd, uint32_t wanted_slots) {
@@ -92,18 +89,18 @@ absl::Status WorkerControl::Impl::MakeWorker() {
 absl::Status WorkerControl::Impl::MakeRings() {
   auto made_results = RingWriter::Create(Part(worker.data(), map.results, map.logs - map.results), ResultRingOptions());
   if (!made_results.ok()) return made_results.status();
-  auto made_logs = RingWriter::Create(Part(worker.data(), map.logs, map.bytes - map.logs), LogRingOptions());
+  auto made_logs =
+      LogRing::Create(Part(worker.data(), map.logs, map.bytes - map.logs), LogRingOptions(), &host_header().log_position, header().dropped);
   if (!made_logs.ok()) return made_logs.status();
+  logs = *std::move(made_logs);
   Gate gate;
   gate.subscription = 1;
   gate.position = &host_header().result_position;
   (*made_results)->SetGate(gate);
-  gate.position = &host_header().log_position;
-  (*made_logs)->SetGate(gate);
   MutexLock results_lock(result_mutex);
-  MutexLock logs_lock(log_mutex);
   results = std::move(*made_results);
-  logs = std::move(*made_logs);
+  MutexLock source_lock(source_mutex);
+  arena.emplace(worker.data() + map.arena, static_cast<uint32_t>(kSourceBytes));
   return absl::OkStatus();
 }
 
@@ -163,36 +160,8 @@ void WorkerControl::SendResult(const ResultRecord& record, std::string_view text
 }
 
 bool WorkerControl::SendLog(LogEntry entry, std::string_view text) {
-  std::string cut;
-  if (text.size() > kLogRecordBytes) {
-    const std::string mark = absl::StrCat("... [cut: had ", text.size(), " bytes]");
-    cut = std::string(text.substr(0, kLogRecordBytes - mark.size())) + mark;
-    text = cut;
-  }
-  entry.level = std::clamp(entry.level, 0, 5);
-  entry.length = static_cast<uint32_t>(text.size());
-  {
-    MutexLock lock(impl_->log_mutex);
-    auto place = impl_->logs->TryReserve(sizeof(entry) + text.size());
-    if (!place.ok()) {
-      ++impl_->dropped_in_a_row;
-      impl_->header().dropped[entry.level].fetch_add(1, std::memory_order_relaxed);
-      return false;
-    }
-    entry.dropped_before = std::exchange(impl_->dropped_in_a_row, 0);
-    impl_->logs->Commit(Write(*place, &entry, sizeof(entry), text));
-  }
-  RingDoorbell();
-  return true;
-}
-
-bool WorkerControl::Impl::InternString(std::string_view text, uint32_t& offset) {
-  if (auto found = strings.find(text); found != strings.end()) return offset = found->second, true;
-  if (text.size() > kSourceBytes - arena_used) return false;
-  offset = arena_used;
-  if (!text.empty()) std::memcpy(worker.data() + map.arena + offset, text.data(), text.size());
-  arena_used += static_cast<uint32_t>(text.size());
-  strings.emplace(ArenaView(offset, text.size()), offset);
+  if (!impl_->logs->Send(entry, text)) return false;
+  impl_->RingIfAsleep();
   return true;
 }
 
@@ -210,14 +179,15 @@ uint32_t WorkerControl::InternSource(uint32_t slot_plus_one, std::string_view lo
                 static_cast<uint32_t>(file.size()),
                 0,
                 static_cast<uint32_t>(function.size())};
-  if (index >= kMaxSources || !impl_->InternString(logger, source.logger) || !impl_->InternString(file, source.file) ||
-      !impl_->InternString(function, source.function)) {
+  if (index >= kMaxSources || !impl_->arena->Intern(logger, source.logger) || !impl_->arena->Intern(file, source.file) ||
+      !impl_->arena->Intern(function, source.function)) {
     return 0;
   }
   std::memcpy(impl_->worker.data() + impl_->map.sources + index * sizeof(Source), &source, sizeof(source));
-  impl_->sources.emplace(Impl::SourceKey{slot_plus_one, line, impl_->ArenaView(source.logger, logger.size()),
-                                         impl_->ArenaView(source.file, file.size()), impl_->ArenaView(source.function, function.size())},
-                         index);
+  impl_->sources.emplace(
+      Impl::SourceKey{slot_plus_one, line, impl_->arena->View(source.logger, logger.size()), impl_->arena->View(source.file, file.size()),
+                      impl_->arena->View(source.function, function.size())},
+      index);
   impl_->header().source_count.store(index + 1, std::memory_order_release);  // pairs with SourceAt
   return index;
 }
@@ -260,12 +230,16 @@ void WorkerControl::Fail(uint32_t slot, std::string_view failure_json) {
 void WorkerControl::RingDoorbell() {
   // The message, then the question whether the host sleeps; there the sleep, then the question whether there is a message.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  const uint32_t sleep = impl_->host_header().host_sleeping.load(std::memory_order_relaxed);
+  impl_->RingIfAsleep();
+}
+
+void WorkerControl::Impl::RingIfAsleep() {
+  const uint32_t sleep = host_header().host_sleeping.load(std::memory_order_relaxed);
   if (sleep % 2 == 0) return;
   // Once a sleep is enough: an eventfd stays readable until the host has read it, and it drains after that.
-  if (impl_->rung.exchange(sleep, std::memory_order_relaxed) == sleep) return;
+  if (rung.exchange(sleep, std::memory_order_relaxed) == sleep) return;
   const uint64_t one = 1;
-  (void)!::write(impl_->doorbell.get(), &one, sizeof(one));
+  (void)!::write(doorbell.get(), &one, sizeof(one));
 }
 
 }  // namespace puma::control
