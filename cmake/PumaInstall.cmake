@@ -15,6 +15,7 @@ endforeach()
 install(TARGETS puma EXPORT pumaTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS puma_logging_yaml LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})   # libpuma loads it, from beside itself
 install(DIRECTORY worker/include/puma DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(EXPORT pumaTargets NAMESPACE puma:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/pumaConfig.cmake.in ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <puma/environment.h>
-#include <puma/log.h>
+#include <puma/testing/log_capture.h>
 
 #include <memory>
 #include <string>
@@ -12,29 +12,20 @@
 #include <vector>
 
 #include "worker/buffer/waiter.h"
-#include "worker/logging/record_sink.h"
-#include "worker/platform/mutex.h"
 
 namespace puma::testing {
 
-// What this process logs while it lives.
-class CapturedLog : public logging::RecordSink {
+// The warnings and errors that this process logs while it lives.
+class CapturedLog {
  public:
-  CapturedLog() : before_(logging::InstallSink(this)) {}
-  ~CapturedLog() override { logging::InstallSink(before_); }
-  void Write(Level level, const logging::Site&, std::string_view text) override {
-    MutexLock lock(mutex_);
-    if (level >= Level::kWarn) lines_.emplace_back(text);
-  }
-  std::vector<std::string> lines() {
-    MutexLock lock(mutex_);
-    return lines_;
+  std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    for (const LogRecord& record : capture_.Records({.level = Level::kWarn})) lines.push_back(record.text);
+    return lines;
   }
 
  private:
-  logging::RecordSink* const before_;
-  Mutex mutex_;
-  std::vector<std::string> lines_ PUMA_GUARDED_BY(mutex_);
+  LogCapture capture_;
 };
 
 // A watchdog, no timing assumption.

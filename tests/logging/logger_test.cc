@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
 #include <puma/log.h>
+#include <puma/logging.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <stdexcept>
 #include <thread>
@@ -28,17 +32,19 @@ using ::testing::HasSubstr;
 
 class ListSink : public logging::RecordSink {
  public:
-  void Write(Level level, const logging::Site& site, std::string_view text) override {
+  void Write(const logging::Record& record) override {
     MutexLock lock(mutex_);
-    texts.push_back(std::string(text));
-    loggers.push_back(std::string(site.logger));
-    levels.push_back(level);
-    last = site.where;
-    slots.push_back(logging::CurrentSlotPlusOne());
+    texts.emplace_back(record.text);
+    loggers.emplace_back(record.logger);
+    levels.push_back(record.level);
+    last = record.where;
+    slots.push_back(record.slot_plus_one);
+    threads.push_back(record.thread);
   }
   std::vector<std::string> texts, loggers;
   std::vector<Level> levels;
   std::vector<uint32_t> slots;
+  std::vector<int64_t> threads;
   Here last{};
 
  private:
@@ -50,7 +56,7 @@ class LoggerTest : public ::testing::Test {
   LoggerTest() { previous_ = logging::InstallSink(&sink_); }
   ~LoggerTest() override {
     logging::InstallSink(previous_);
-    logging::ProcessLevel().store(static_cast<uint32_t>(Level::kWarn));
+    ResetLogging();
   }
   ListSink sink_;
   logging::RecordSink* previous_;
@@ -60,7 +66,7 @@ TEST_F(LoggerTest, RecordsBelowTheLevelAreNotMade) {
   const Logger logger("a.b");
   logger.info("not {}", 1);
   logger.warn("but {}", 2);
-  logging::ProcessLevel().store(static_cast<uint32_t>(Level::kDebug));
+  SetLevel("", Level::kDebug);
   logger.debug("now {}", 3);
   EXPECT_THAT(sink_.texts, ElementsAre("but 2", "now 3"));
   EXPECT_THAT(sink_.levels, ElementsAre(Level::kWarn, Level::kDebug));
@@ -87,6 +93,52 @@ TEST_F(LoggerTest, AFormatterThatThrowsGivesAText) {
   const Logger logger("x");
   logger.error("{}", Broken{});
   EXPECT_THAT(sink_.texts, ElementsAre("<error: can't be formatted>"));
+}
+
+TEST_F(LoggerTest, AFormatterThatLogsItselfIsNoTrouble) {
+  const Logger logger("x");
+  const auto inner = [&] {
+    logger.error("inner");
+    return 1;
+  };
+  logger.error("outer {}", inner());
+  EXPECT_THAT(sink_.texts, ElementsAre("inner", "outer 1"));
+}
+
+TEST_F(LoggerTest, ErrnoIsAsBefore) {
+  const Logger logger("x");
+  logging::InstallSink(nullptr);
+  errno = 77;
+  logger.error("this line on stderr belongs to a test");
+  EXPECT_EQ(errno, 77);
+}
+
+TEST_F(LoggerTest, AForkedProcessHasItsOwnThreadId) {
+  const Logger logger("x");
+  logger.error("the id is known now");
+  EXPECT_EQ(sink_.threads.back(), getpid());
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    logger.error("in the child");
+    _exit(sink_.threads.back() == getpid() ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(LoggerTest, AfterTheShutdownRecordsAreDroppedSilently) {
+  const Logger logger("x");
+  std::atomic<uint32_t> level{0};
+  const Logger of_the_host(logging::InternName("y"), &level);
+  ShutdownLogging();
+  logger.error("dropped");
+  of_the_host.error("dropped, too");
+  EXPECT_FALSE(logger.enabled(Level::kError));
+  ResetLogging();
+  logger.error("back");
+  EXPECT_THAT(sink_.texts, ElementsAre("back"));
 }
 
 TEST_F(LoggerTest, AThreadLogsAsItsRunnable) {

@@ -1,58 +1,42 @@
 #include <fmt/format.h>
+#include <pthread.h>
 #include <puma/log.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <ctime>
-#include <set>
+#include <cerrno>
 #include <string>
 
 #include "worker/logging/record_sink.h"
-#include "worker/platform/mutex.h"
 #include "worker/platform/system.h"
 
 namespace puma {
 namespace logging {
 namespace {
 
-std::atomic<RecordSink*> the_sink{nullptr};
-
 // Initial-exec: a signal handler reads them, and they cost one load.
 __attribute__((tls_model("initial-exec"))) thread_local const Logger* thread_logger = nullptr;
 __attribute__((tls_model("initial-exec"))) thread_local uint32_t thread_slot = 0;
+__attribute__((tls_model("initial-exec"))) thread_local int64_t thread_id = 0;
 
-// One line per record, written by one call, so that lines of several threads don't mix.
-void WriteToStderr(Level level, const Site& site, std::string_view text) {
-  static constexpr const char* kNames[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "OFF"};
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  tm parts;
-  localtime_r(&now.tv_sec, &parts);
-  fmt::memory_buffer line;
-  fmt::format_to(fmt::appender(line), "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03} {:5} {} {} {}:{}:{} {}\n", parts.tm_year + 1900,
-                 parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_nsec / 1'000'000,
-                 kNames[static_cast<int>(level)], site.logger.empty() ? "-" : site.logger, ThreadId(), site.where.file, site.where.function,
-                 site.where.line, text);
-  [[maybe_unused]] ssize_t n = write(STDERR_FILENO, line.data(), line.size());
-}
+std::atomic<const std::string*> the_process_name{nullptr};
 
 }  // namespace
 
-RecordSink* InstallSink(RecordSink* sink) { return the_sink.exchange(sink, std::memory_order_acq_rel); }
-
-std::atomic<uint32_t>& ProcessLevel() {
-  static std::atomic<uint32_t> level{static_cast<uint32_t>(Level::kWarn)};
-  return level;
+int64_t CachedThreadId() {
+  if (thread_id == 0) {
+    // The thread that forks is the only one that the child has.
+    [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, ForgetThreadId);
+    thread_id = ThreadId();
+  }
+  return thread_id;
 }
+void ForgetThreadId() { thread_id = 0; }
 
-const std::string* InternName(std::string_view name) {
-  static Mutex mutex;
-  static auto* const names = new std::set<std::string, std::less<>>;  // never destroyed: loggers may be used to the end
-  MutexLock lock(mutex);
-  auto at = names->find(name);
-  if (at == names->end()) at = names->emplace(name).first;
-  return &*at;
+const std::string& ProcessName() {
+  const std::string* name = the_process_name.load(std::memory_order_acquire);
+  if (name == nullptr) the_process_name.store(name = InternName(program_invocation_short_name), std::memory_order_release);
+  return *name;
 }
+void SetProcessName(std::string_view name) { the_process_name.store(InternName(name), std::memory_order_release); }
 
 ThreadScope::ThreadScope(const Logger& logger, uint32_t slot) : previous_logger_(thread_logger), previous_slot_(thread_slot) {
   thread_logger = &logger;
@@ -68,26 +52,44 @@ uint32_t CurrentSlotPlusOne() { return thread_slot; }
 
 }  // namespace logging
 
-Logger::Logger(std::string_view name) : level_(&logging::ProcessLevel()), name_(logging::InternName(name)) {}
+namespace {
 
-void Logger::Write(Level level, const Here& where, fmt::string_view format, fmt::format_args args) const noexcept {
-  fmt::memory_buffer text;
+// A user's formatter may throw: logging never does.
+void Format(fmt::string_view format, fmt::format_args args, fmt::memory_buffer& text) {
   try {
     fmt::vformat_to(fmt::appender(text), format, args);
-  } catch (const std::exception& e) {  // a user's formatter: logging never throws
+  } catch (const std::exception& e) {
+    constexpr size_t kMost = 400;  // no allocation: it may be what failed
     text.clear();
-    fmt::format_to(fmt::appender(text), "<error: {}>", e.what());
+    fmt::format_to(fmt::appender(text), "<error: {}>", std::string_view(e.what()).substr(0, kMost));
   } catch (...) {
     text.clear();
     fmt::format_to(fmt::appender(text), "<error>");
   }
-  const logging::Site site{*name_, where};
-  const std::string_view line(text.data(), text.size());
-  if (auto* sink = logging::the_sink.load(std::memory_order_acquire)) {
-    sink->Write(level, site, line);
-  } else {
-    logging::WriteToStderr(level, site, line);
+}
+
+}  // namespace
+
+Logger::Logger(std::string_view name) : level_(logging::LevelWord(name)), name_(logging::InternName(name)) {}
+
+void Logger::Write(Level level, const Here& where, fmt::string_view format, fmt::format_args args) const noexcept {
+  const int before = errno;
+  try {
+    fmt::memory_buffer text;  // on the stack, unless the text is long
+    Format(format, args, text);
+    logging::Record record;
+    record.time_unix_ns = RealNanos();
+    record.level = level;
+    record.logger = *name_;
+    record.where = where;
+    record.thread = logging::CachedThreadId();
+    record.slot_plus_one = logging::thread_slot;
+    record.text = {text.data(), text.size()};
+    record.only_for_captures = logging::OnlyForCaptures(*name_, level);
+    logging::Dispatch(record);
+  } catch (...) {  // no memory: the record is lost, the caller is not
   }
+  errno = before;
 }
 
 const Logger& log() {

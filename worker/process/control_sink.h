@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "worker/control/control_segments.h"
+#include "worker/control/log_ring.h"
 #include "worker/logging/capture.h"
 #include "worker/logging/record_sink.h"
 
@@ -14,13 +15,14 @@ inline constexpr uint32_t kStreamLog = 1, kStreamStdout = 2, kStreamStderr = 3; 
 class ControlSink : public logging::RecordSink {
  public:
   explicit ControlSink(control::WorkerControl& control) : control_(control) {}
-  void Write(Level level, const logging::Site& site, std::string_view text) override;
+  void Write(const logging::Record& record) override;
   // A captured line. `slot_plus_one`: whose it is; 0 if several tasks could have written it.
   void WriteLine(logging::Stream stream, uint32_t slot_plus_one, std::string_view text);
 
  private:
-  uint32_t SourceOf(uint32_t slot_plus_one, const logging::Site& site);
+  uint32_t SourceOf(uint32_t slot_plus_one, std::string_view logger, const Here& where);
   control::WorkerControl& control_;
+  control::KnownSites known_;
 };
 
 }  // namespace puma::process

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <puma/log.h>
+#include <puma/logging.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -53,7 +54,7 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Create(WorkerDescr
   control::Culprit& culprit = worker->control_->header().culprit;
   logging::InstallCrashHandler({&culprit.slot_plus_one, &culprit.signal});
   logging::InstallSink(&worker->sink_);
-  logging::ProcessLevel().store(static_cast<uint32_t>(Level::kInfo), std::memory_order_relaxed);
+  SetLevel("", Level::kInfo);
   if (absl::Status s = worker->SayHello(); !s.ok()) return s;
   if (absl::Status s = worker->capture_.Start(); !s.ok()) return s;
   return worker;
@@ -147,7 +148,7 @@ absl::Status WorkerProcess::EnterSlot(const shim::StartTask& start, control::Sta
   task.id = start.id;
   task.spec = std::move(spec);
   if (task.spec.alone) output_owner_.store(start.slot + 1, std::memory_order_relaxed);
-  logging::ProcessLevel().store(static_cast<uint32_t>(task.spec.log_level), std::memory_order_relaxed);
+  SetLevel("", static_cast<Level>(task.spec.log_level));
   control_->EnterTask(start.slot, task.spec.task, task.spec.run, task.spec.ticket);
   if (task.spec.type.empty()) {
     StartDescriber(task);

@@ -65,7 +65,7 @@ std::string UnknownName(std::string_view kind, std::string_view wrong, const std
 RunnableCore::RunnableCore(CoreOptions options)
     : options_(std::move(options)),
       log_name_(logging::InternName(options_.name)),
-      logger_(log_name_, options_.log_level != nullptr ? options_.log_level : &logging::ProcessLevel()) {
+      logger_(log_name_, options_.log_level != nullptr ? options_.log_level : logging::LevelWord(options_.name)) {
   context_.logger = &logger_;
   context_.store_positions = [this] {
     for (auto& input : inputs_) input->StorePositions();

@@ -117,7 +117,7 @@ Outcome TaskRunner::Failed(absl::Status status, std::string_view when) {
 }
 
 Outcome TaskRunner::Run() {
-  const Logger logger(logging::InternName(spec_.name), options_.log_level != nullptr ? options_.log_level : &logging::ProcessLevel());
+  const Logger logger(logging::InternName(spec_.name), options_.log_level != nullptr ? options_.log_level : logging::LevelWord(spec_.name));
   logging::ThreadScope scope(logger, spec_.slot);
   auto core = Construct();
   if (!core.ok()) return Failed(core.status(), "can't be made");
