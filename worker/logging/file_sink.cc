@@ -181,7 +181,8 @@ void FileSink::WritePart(std::string_view lines) {
   const int error = WriteAll(fd_.get(), bytes, written);
   bytes_ += written;
   if (written > 0) torn_ = bytes[written - 1] != '\n';
-  if (error != 0) return Lost(bytes.substr(std::min(written, bytes.size())), std::strerror(error));
+  // What of the lines is not there; the notice before them does not count.
+  if (error != 0) return Lost(lines.substr(lines.size() - std::min(lines.size(), bytes.size() - written)), std::strerror(error));
   lost_ = 0;
 }
 

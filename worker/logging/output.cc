@@ -85,8 +85,13 @@ void Output::Write(const Record& record) {
   if (record.only_for_captures) return;
   fmt::memory_buffer line;
   format_.Append(record, line);
-  const std::string_view text(line.data(), line.size());
+  if (!WriteLine(record, {line.data(), line.size()})) WriteElsewhere(record, this);
+}
+
+// False: closed, meanwhile.
+bool Output::WriteLine(const Record& record, std::string_view text) {
   MutexLock lock(mutex_);
+  if (closed_) return false;
   for (Target& target : targets_) {
     if (record.level < target.level) continue;
     if (target.held.empty() && !record.more) {
@@ -98,6 +103,7 @@ void Output::Write(const Record& record) {
     target.sink->Write(target.held);
     target.held.clear();
   }
+  return true;
 }
 
 void Output::Flush() {
@@ -113,6 +119,7 @@ void Output::Close() {
   std::vector<Target> targets;
   MutexLock lock(mutex_);
   targets.swap(targets_);
+  closed_ = true;
 }
 
 RecordSink& StderrSink() {

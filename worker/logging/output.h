@@ -38,10 +38,12 @@ class Output : public RecordSink {
 
  private:
   Output(LineFormat format, std::vector<Target> targets) : format_(std::move(format)), targets_(std::move(targets)) {}
-  void Close();
+  bool WriteLine(const Record& record, std::string_view text) PUMA_EXCLUDES(mutex_);
+  void Close() PUMA_EXCLUDES(mutex_);
   const LineFormat format_;
   Mutex mutex_;
   std::vector<Target> targets_ PUMA_GUARDED_BY(mutex_);
+  bool closed_ PUMA_GUARDED_BY(mutex_) = false;
 };
 
 // What a process does without configuration: warnings and above to stderr (the levels see to that).

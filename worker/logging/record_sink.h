@@ -44,6 +44,8 @@ void SetConfiguredSink(std::shared_ptr<RecordSink> sink);
 // To the captures, then to the sink. For records of this process and of its children. FlushSink: after records with `more`.
 void Dispatch(const Record& record);
 void FlushSink();
+// For a sink that was replaced while somebody was about to write to it: to its successor.
+void WriteElsewhere(const Record& record, const RecordSink* closed);
 
 // Sees all records from `level` on while it is added. A shield keeps them from those added before it and from the sink.
 class Interceptor {

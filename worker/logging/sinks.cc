@@ -122,6 +122,11 @@ void Dispatch(const Record& record) {
 
 void FlushSink() { Sink().Flush(); }
 
+void WriteElsewhere(const Record& record, const RecordSink* closed) {
+  RecordSink& successor = Sink();
+  if (&successor != closed) successor.Write(record);
+}
+
 void AddInterceptor(std::shared_ptr<Interceptor> interceptor) {
   Update([&](Destinations& to) { to.interceptors.push_back(std::move(interceptor)); });
 }

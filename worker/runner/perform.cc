@@ -109,7 +109,7 @@ class Performer {
 
 absl::Status Perform(const RunPlan& plan, const Stage& stage) {
   const logging::AlternateStack stack;
-  const Logger logger(logging::InternName(plan.name), &logging::ProcessLevel());
+  const Logger logger(plan.name);
   const logging::ThreadScope scope(logger, 0);
   absl::Status status = Performer(plan, stage).Run();
   if (status.ok()) return status;
