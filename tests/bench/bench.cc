@@ -57,8 +57,8 @@ int Bench::Run(int argc, char** argv) {
   const int repetitions = argc > 1 ? std::max(1, atoi(argv[1])) : 5;
   if (argc > 2) {
     for (Case& c : cases_) c.wanted = c.name.find(argv[2]) != std::string::npos;
-    for (Case& c : cases_) {
-      if (c.wanted && Find(c.reference) != nullptr) Find(c.reference)->wanted = true;
+    for (auto c = cases_.rbegin(); c != cases_.rend(); ++c) {  // a reference stands before what refers to it, and may have its own
+      if (c->wanted && Find(c->reference) != nullptr) Find(c->reference)->wanted = true;
     }
   }
   for (int i = 0; i < repetitions; ++i) {

@@ -17,10 +17,9 @@ double Memcpy() {
   return kRounds * static_cast<double>(kMiB) / (NowSeconds() - start) / 1e9;
 }
 
-// What two cores can do: one copies into an area of four messages, the other sums; two plain counters say how far each is.
-double RawHandOver(uint64_t messages) {
-  constexpr uint64_t kDepth = 4;
-  const auto from = Filled(kMiB), area = Filled(kDepth * kMiB);
+// What two cores can do: one copies into an area of so many messages, the other sums; two plain counters say how far each is.
+double RawHandOver(uint64_t messages, uint64_t depth = 4) {
+  const auto from = Filled(kMiB), area = Filled(depth * kMiB);
   alignas(128) std::atomic<uint64_t> written{0};
   alignas(128) std::atomic<uint64_t> read{0};
   const double start = NowSeconds();
@@ -28,13 +27,13 @@ double RawHandOver(uint64_t messages) {
     PinTo(1);
     for (uint64_t i = 0; i < messages; ++i) {
       while (written.load(std::memory_order_acquire) == i) Pause();
-      sink += Sum(area.get() + i % kDepth * kMiB, kMiB);
+      sink += Sum(area.get() + i % depth * kMiB, kMiB);
       read.store(i + 1, std::memory_order_release);
     }
   });
   for (uint64_t i = 0; i < messages; ++i) {
-    while (i - read.load(std::memory_order_acquire) == kDepth) Pause();
-    memcpy(area.get() + i % kDepth * kMiB, from.get(), kMiB);
+    while (i - read.load(std::memory_order_acquire) == depth) Pause();
+    memcpy(area.get() + i % depth * kMiB, from.get(), kMiB);
     written.store(i + 1, std::memory_order_release);
   }
   consumer.join();
@@ -121,7 +120,8 @@ void AddLarge(Bench& bench) {
   bench.Add("1 MiB written and read in place", "GB/s", "raw hand-over, 1 MiB", [] { return Large(2'000); });
   bench.Add("1 publisher, 64 KiB", "GB/s", "raw hand-over, 1 MiB", [] { return ManyPublishers(1); });
   bench.Add("8 publishers, 64 KiB", "GB/s", "1 publisher, 64 KiB", [] { return ManyPublishers(8); });
-  bench.Add("64 publishers, 64 KiB", "GB/s", "1 publisher, 64 KiB", [] { return ManyPublishers(64); });
+  bench.Add("raw hand-over, 1 MiB, through 32 MiB", "GB/s", "raw hand-over, 1 MiB", [] { return RawHandOver(2'000, 32); });
+  bench.Add("64 publishers, 64 KiB (32 MiB of lanes)", "GB/s", "raw hand-over, 1 MiB, through 32 MiB", [] { return ManyPublishers(64); });
 }
 
 }  // namespace puma::bench
