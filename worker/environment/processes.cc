@@ -16,11 +16,13 @@
 #include <string_view>
 #include <utility>
 
+#include "worker/environment/child_logs.h"
 #include "worker/environment/code_address.h"
 #include "worker/environment/environment_core.h"
 #include "worker/environment/error_text.h"
 #include "worker/environment/remote_keeper.h"
 #include "worker/environment/remote_party.h"
+#include "worker/logging/levels.h"
 #include "worker/platform/system.h"
 #include "worker/runnable/door.h"
 
@@ -47,6 +49,10 @@ class ChildSocket final : public Served {
     ::fcntl(socket_.get(), F_SETFL, ::fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
   }
   int socket() const override { return socket_.get(); }
+  void Started() { started_.store(true, std::memory_order_release); }  // the start packet comes first
+  void TellLevels(const std::string& levels) {
+    if (started_.load(std::memory_order_acquire)) SendWire(socket_.get(), {.kind = PacketKind::kLevels, .texts = {levels}});
+  }
   bool wants_to_send() override { return false; }
   bool Serve(short) override {
     while (true) {
@@ -66,6 +72,7 @@ class ChildSocket final : public Served {
  private:
   const UniqueFd socket_;
   const std::shared_ptr<ChildListener> listener_;
+  std::atomic<bool> started_{false};
   std::optional<absl::Status> returned_;
 };
 
@@ -78,6 +85,7 @@ class ProcessWatch final : public Served {
     std::shared_ptr<ChildSocket> socket;
     std::shared_ptr<RemoteParty> party;  // null: the keeper is in another process
     std::shared_ptr<ChildListener> listener;
+    uint64_t log = 0;
   };
   explicit ProcessWatch(Parts parts) : parts_(std::move(parts)) {}
   int socket() const override { return parts_.pidfd.get(); }
@@ -94,6 +102,7 @@ class ProcessWatch final : public Served {
       parts_.party->Over();
     }
     parts_.socket->Serve(0);
+    ChildLogEnded(parts_.log);
     parts_.listener->OnEnded(parts_.socket->returned().value_or(HowItEnded(parts_.name, info_)));
   }
 
@@ -143,7 +152,7 @@ absl::StatusOr<WirePacket> StartPacket(ChildStart& child) {
   auto address = AddressOf(code);
   if (!address.ok()) return address.status();
   WirePacket start{.kind = PacketKind::kStart, .numbers = {0, address->offset, child.main != nullptr ? uint64_t{1} : 0}};
-  start.texts = {child.name, address->object, address->build_id};
+  start.texts = {child.name, address->object, address->build_id, ""};
   start.texts.insert(start.texts.end(), child.arguments.begin(), child.arguments.end());
   start.fds = std::move(child.fds);
   return start;
@@ -162,14 +171,23 @@ absl::StatusOr<Child> LaunchProcess(const std::shared_ptr<EnvironmentCore>& envi
   auto pid = Spawn(theirs);
   if (!pid.ok()) return pid.status();
   theirs.reset();
-  ProcessWatch::Parts watch{.name = child.name, .pidfd = PidfdOpen(*pid)};
+  auto socket = std::make_shared<ChildSocket>(std::move(ours), listener);
+  ChildLog log = NewChildLog(child.name, [weak = std::weak_ptr(socket)](const std::string& levels) {
+    if (auto to = weak.lock()) to->TellLevels(levels);
+  });
+  start->numbers[3] = log.fds.size();
+  start->texts[3] = log.levels;
+  start->fds.insert(start->fds.begin(), std::make_move_iterator(log.fds.begin()), std::make_move_iterator(log.fds.end()));
+  ProcessWatch::Parts watch{.name = child.name, .pidfd = PidfdOpen(*pid), .log = log.token};
   if (!watch.pidfd.valid()) return ErrnoStatus(errno, "pidfd_open");
   Child launched{*pid, UniqueFd(::fcntl(watch.pidfd.get(), F_DUPFD_CLOEXEC, 0))};
   absl::Status status = Connect(*environment, watch.pidfd.get(), *start, watch.party);
   if (status.ok()) {
-    if (const int error = SendWire(ours.get(), *start); error != 0) status = ErrnoStatus(error, "the arguments of a function");
+    if (const int error = SendWire(socket->socket(), *start); error != 0) status = ErrnoStatus(error, "the arguments of a function");
   }
-  watch.socket = std::make_shared<ChildSocket>(std::move(ours), listener);
+  socket->Started();
+  if (const std::string levels = logging::LevelsForChildren(); levels != log.levels) socket->TellLevels(levels);  // changed meanwhile
+  watch.socket = std::move(socket);
   watch.listener = std::move(listener);
   if (!status.ok()) {  // it goes by itself, having nothing to start; and it must be reaped
     PidfdSendSignal(launched.pidfd.get(), SIGKILL);
@@ -199,8 +217,10 @@ absl::Status RunStart(const WirePacket& start, ChildContext context) {
   const UniqueFd parent(socket_number);
   ::fcntl(parent.get(), F_SETFD, FD_CLOEXEC);
   auto start = ReadWire(ReceivePacket(parent.get()));
-  if (!start.ok() || start->kind != PacketKind::kStart || start->texts.size() < 3 || start->fds.empty()) ::_exit(2);
+  if (!start.ok() || start->kind != PacketKind::kStart || start->texts.size() < 4 || start->fds.size() <= start->numbers[3]) ::_exit(2);
   NameThread(start->texts[0]);
+  const auto others = start->fds.begin() + 1 + static_cast<std::ptrdiff_t>(start->numbers[3]);
+  AttachChildLog({std::make_move_iterator(start->fds.begin() + 1), std::make_move_iterator(others)}, start->texts[0], start->texts[3]);
   const uint64_t range = start->numbers[0];
   auto ends = std::make_unique<Ends>(range);
   auto link = std::make_unique<RemoteKeeper>(std::move(start->fds[0]), parent.get(), *ends);
@@ -209,8 +229,8 @@ absl::Status RunStart(const WirePacket& start, ChildContext context) {
   ChildContext context;
   context.environment = std::make_shared<EnvironmentCore>(Kind::kProcesses, range, std::move(ends), std::move(link));
   context.maker = context.environment->NewMaker();
-  context.arguments.assign(start->texts.begin() + 3, start->texts.end());
-  context.fds.assign(std::make_move_iterator(start->fds.begin() + 1), std::make_move_iterator(start->fds.end()));
+  context.arguments.assign(start->texts.begin() + 4, start->texts.end());
+  context.fds.assign(std::make_move_iterator(others), std::make_move_iterator(start->fds.end()));
   context.running = [&] { SendWire(parent.get(), {.kind = PacketKind::kRunning}); };
   context.news = [&] { SendWire(parent.get(), {.kind = PacketKind::kNews}); };
   context.when_orphaned = [&](std::function<void()> act) { keeper.WhenLost(std::move(act)); };

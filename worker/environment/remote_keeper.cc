@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "worker/environment/error_text.h"
+#include "worker/logging/levels.h"
 #include "worker/platform/system.h"
 
 namespace puma::internal {
@@ -146,8 +147,17 @@ void RemoteKeeper::Listen() {
     ::poll(polled, std::size(polled), -1);
     if (polled[2].revents != 0) return;
     if (polled[0].revents != 0 && !Receive()) return Lost();
-    if (polled[1].revents != 0) return Lost();  // the parent says nothing after the start, but it may end
+    if (polled[1].revents != 0 && !HearParent()) return Lost();
   }
+}
+
+bool RemoteKeeper::HearParent() {
+  Packet packet = ReceivePacket(parent_);
+  if (packet.error != 0 || packet.bytes.empty()) return false;
+  auto read = ReadWire(std::move(packet));
+  if (!read.ok()) return false;
+  if (read->kind == PacketKind::kLevels && !read->texts.empty()) logging::ApplyLevels(read->texts[0]).IgnoreError();
+  return true;
 }
 
 bool RemoteKeeper::Receive() {

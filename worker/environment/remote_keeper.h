@@ -42,6 +42,7 @@ class RemoteKeeper final : public KeeperLink {
   void Lost() PUMA_EXCLUDES(mutex_);
 
   bool Receive();
+  bool HearParent();
   const UniqueFd socket_;
   const int parent_;
   const UniqueFd bell_;

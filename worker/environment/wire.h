@@ -14,14 +14,17 @@ namespace puma::internal {
 
 enum class PacketKind : uint32_t {
   // To the child.
-  kStart = 1,  // numbers: range, offset, is a ChildMain; texts: name, object file, build id, arguments...; fds: to the keeper, others
-  kReply,      // call; texts: error
+  // numbers: range, offset, is a ChildMain, descriptors of the log; texts: name, object file, build id, levels of logs, arguments...;
+  // fds: to the keeper, of the log, others
+  kStart = 1,
+  kReply,  // call; texts: error
   kSetGate,
   kRemoveGate,
   kAttach,
   kLaneLeft,
   kRoundOver,
   kInvalidate,
+  kLevels,  // texts: levels of logs
   // To the broker.
   kFindBuffer = 32,
   kOpenPublisher,
