@@ -15,28 +15,31 @@ namespace {
 
 constexpr std::string_view kNames[] = {"trace", "debug", "info", "warn", "error", "off"};
 
+struct State {
+  LevelTable table;
+  LevelTable first;
+  Level capture_floor = Level::kOff;
+  Level parents_floor = Level::kOff;
+  bool off = false;
+
+  Level Floor() const { return std::min(capture_floor, parents_floor); }
+  uint32_t WordOf(std::string_view name) const { return static_cast<uint32_t>(off ? Level::kOff : std::min(table.Of(name), Floor())); }
+};
+
 // Never destroyed: loggers may be used to the very end.
 struct Registry {
   Mutex mutex;
-  LevelTable table PUMA_GUARDED_BY(mutex);
-  LevelTable first PUMA_GUARDED_BY(mutex);
-  Level capture_floor PUMA_GUARDED_BY(mutex) = Level::kOff;
-  Level parents_floor PUMA_GUARDED_BY(mutex) = Level::kOff;
-  bool off PUMA_GUARDED_BY(mutex) = false;
+  State state PUMA_GUARDED_BY(mutex);
   std::map<std::string, std::atomic<uint32_t>, std::less<>> words PUMA_GUARDED_BY(mutex);  // nodes never move
 
   Mutex listeners_mutex;  // before `mutex`
   std::vector<const std::function<void(const std::string&)>*> listeners PUMA_GUARDED_BY(listeners_mutex);
   std::string told PUMA_GUARDED_BY(listeners_mutex);  // what they have heard last
 
-  Level Floor() const PUMA_REQUIRES(mutex) { return std::min(capture_floor, parents_floor); }
-  uint32_t WordOf(std::string_view name) const PUMA_REQUIRES(mutex) {
-    return static_cast<uint32_t>(off ? Level::kOff : std::min(table.Of(name), Floor()));
-  }
   std::pair<const std::string, std::atomic<uint32_t>>& Node(std::string_view name) PUMA_EXCLUDES(mutex) {
     MutexLock lock(mutex);
     auto at = words.find(name);
-    if (at == words.end()) at = words.emplace(name, WordOf(name)).first;
+    if (at == words.end()) at = words.emplace(name, state.WordOf(name)).first;
     return *at;
   }
 };
@@ -56,9 +59,9 @@ void Update(Change change) {
   MutexLock order(registry.listeners_mutex);
   {
     MutexLock lock(registry.mutex);
-    change(registry);
-    for (auto& [name, word] : registry.words) word.store(registry.WordOf(name), std::memory_order_relaxed);
-    the_floor.store(static_cast<uint32_t>(registry.Floor()), std::memory_order_relaxed);
+    change(registry.state);
+    for (auto& [name, word] : registry.words) word.store(registry.state.WordOf(name), std::memory_order_relaxed);
+    the_floor.store(static_cast<uint32_t>(registry.state.Floor()), std::memory_order_relaxed);
   }
   if (registry.listeners.empty()) return;
   const std::string text = LevelsForChildren();
@@ -94,29 +97,29 @@ const std::atomic<uint32_t>& ProcessLevel() {
 LevelTable CurrentLevels() {
   Registry& registry = TheRegistry();
   MutexLock lock(registry.mutex);
-  return registry.table;
+  return registry.state.table;
 }
 
 LevelTable FirstLevels() {
   Registry& registry = TheRegistry();
   MutexLock lock(registry.mutex);
-  return registry.first;
+  return registry.state.first;
 }
 
 void ReplaceLevels(LevelTable table) {
-  Update([&](Registry& registry) PUMA_REQUIRES(registry.mutex) { registry.table = std::move(table); });
+  Update([&](State& state) { state.table = std::move(table); });
 }
 
 void ChangeLevels(const std::function<void(LevelTable&)>& change) {
-  Update([&](Registry& registry) PUMA_REQUIRES(registry.mutex) { change(registry.table); });
+  Update([&](State& state) { change(state.table); });
 }
 
 void TurnOff(bool off) {
-  Update([&](Registry& registry) PUMA_REQUIRES(registry.mutex) { registry.off = off; });
+  Update([&](State& state) { state.off = off; });
 }
 
 void SetCaptureFloor(Level floor) {
-  Update([&](Registry& registry) PUMA_REQUIRES(registry.mutex) { registry.capture_floor = floor; });
+  Update([&](State& state) { state.capture_floor = floor; });
 }
 
 bool OnlyForCaptures(std::string_view logger, Level level) {
@@ -129,9 +132,9 @@ std::string LevelsForChildren() {
   Registry& registry = TheRegistry();
   MutexLock lock(registry.mutex);
   const auto digit = [](Level level) { return static_cast<char>('0' + static_cast<uint32_t>(level)); };
-  if (registry.off) return "55\n";
-  std::string text{digit(registry.Floor()), digit(registry.table.root), '\n'};
-  for (const auto& [section, level] : registry.table.sections) {
+  if (registry.state.off) return "55\n";
+  std::string text{digit(registry.state.Floor()), digit(registry.state.table.root), '\n'};
+  for (const auto& [section, level] : registry.state.table.sections) {
     if (section.find('\n') != std::string::npos) continue;  // no logger of a file can be meant
     (text += digit(level)) += section + '\n';
   }
@@ -150,10 +153,10 @@ absl::Status ApplyLevels(std::string_view text) {
     table.sections[std::string(text.substr(1, end - 1))] = level;
     text.remove_prefix(end + 1);
   }
-  Update([&](Registry& registry) PUMA_REQUIRES(registry.mutex) {
-    registry.parents_floor = floor;
-    registry.first = table;
-    registry.table = std::move(table);
+  Update([&](State& state) {
+    state.parents_floor = floor;
+    state.first = table;
+    state.table = std::move(table);
   });
   return absl::OkStatus();
 }
