@@ -73,6 +73,23 @@ class PackageTest(unittest.TestCase):
         for kind in ("threads", "processes"):
             self.assertIn(f"add up to 385, between {kind}", run(build / "squares", kind, "10"))
 
+    def test_the_readmes_logging_works_from_an_install(self):
+        readme = (options.source / "README.md").read_text()
+        program = re.search(r"^## Logging$.*?^```cpp\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL).group(1)
+        source = self.folder / "logging"
+        source.mkdir()
+        (source / "main.cc").write_text(program)
+        (source / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.25)\nproject(imaging LANGUAGES CXX)\nfind_package(puma REQUIRED)\n"
+                                               "add_executable(imaging main.cc)\ntarget_link_libraries(imaging puma::puma)\n")
+        build = self.folder / "logging-build"
+        run("cmake", "-S", source, "-B", build, "-G", options.generator, f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_CXX_COMPILER={options.compiler}",
+            "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror -O1")
+        run("cmake", "--build", build)
+        run(build / "imaging", cwd=self.folder)
+        files = list((self.folder / "logs").glob("imaging_*.000001.log"))
+        self.assertEqual(len(files), 1)
+        self.assertRegex(files[0].read_text(), r" DEBUG imaging imaging\.sobel \d+ main\.cc:main:\d+ 12 edges in pumas\.png\n$")
+
     def test_the_readmes_first_runnable_builds(self):
         self.assertLess(len(readme_files()["hello.cc"].splitlines()), 40)
         self.build_module("hello", self.hello())

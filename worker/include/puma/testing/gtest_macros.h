@@ -3,6 +3,7 @@
 // Assertions for GoogleTest. Failures show the records that were captured.
 #include <gtest/gtest.h>
 
+#include "puma/logging.h"
 #include "puma/testing/log_capture.h"
 
 namespace puma::testing::internal {
@@ -16,8 +17,8 @@ inline ::testing::AssertionResult NothingLogged(const LogCapture& capture, const
 inline ::testing::AssertionResult Logged(const LogCapture& capture, const LogFilter& filter) {
   if (capture.Count(filter) > 0) return ::testing::AssertionSuccess();
   const std::string all = capture.Text();
-  return ::testing::AssertionFailure() << "expected in the log, from " << (filter.level == Level::kTrace ? "any level" : "a certain level")
-                                       << " on: \"" << filter.text << "\". There is:\n"
+  return ::testing::AssertionFailure() << "expected in the log, from " << LevelName(filter.level) << " on: \"" << filter.text
+                                       << "\". There is:\n"
                                        << (all.empty() ? "(nothing)\n" : all);
 }
 
