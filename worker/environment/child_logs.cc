@@ -44,7 +44,7 @@ class ChildLogs {
 
  private:
   logging::Hub* TheHub() {
-    MutexLock lock(mutex_);
+    MutexLock lock(hub_mutex_);
     if (hub_ == nullptr && !failed_) {
       logging::HubOptions options;
       options.levels_changed = [this](const std::string& levels) { Tell(levels); };
@@ -63,9 +63,10 @@ class ChildLogs {
     for (auto& [token, child] : tell) child(levels);
   }
 
+  Mutex hub_mutex_;  // not the one that Tell takes: a hub that is made takes the levels' lock, which is held around Tell
+  bool failed_ PUMA_GUARDED_BY(hub_mutex_) = false;
+  std::unique_ptr<logging::Hub> hub_ PUMA_GUARDED_BY(hub_mutex_);
   Mutex mutex_;
-  bool failed_ PUMA_GUARDED_BY(mutex_) = false;
-  std::unique_ptr<logging::Hub> hub_ PUMA_GUARDED_BY(mutex_);
   std::map<uint64_t, std::function<void(const std::string&)>> tell_ PUMA_GUARDED_BY(mutex_);
 };
 
