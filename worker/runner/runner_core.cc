@@ -24,10 +24,6 @@ absl::Status CheckTimeout(const std::string& name, Timeout timeout) {
   return absl::InvalidArgumentError(fmt::format("\"{}\": a timeout is a duration above zero, kNoWait or kInfinite", name));
 }
 
-// A copy that shares nothing with the original, for another thread: its payload's count of references is out of the thread sanitizer's
-// sight.
-absl::Status Detached(const absl::Status& status) { return ToStatus(ErrorOf(status)); }
-
 std::vector<std::string> PortsOf(const std::vector<BufferWire>& wires) {
   std::vector<std::string> ports;
   for (const BufferWire& wire : wires) ports.push_back(wire.port);
@@ -163,7 +159,7 @@ void RunnerCore::OnEnded(const absl::Status& error) {
   absl::Status end;
   {
     MutexLock lock(mutex_);
-    end_ = Detached(error);
+    end_ = error;
     if (killed_)
       end_ = absl::DeadlineExceededError(
           fmt::format("\"{}\" did not end within {} and was killed", name_, absl::FormatDuration(options_.stop_grace)));
@@ -172,7 +168,7 @@ void RunnerCore::OnEnded(const absl::Status& error) {
       if (full.path.empty() || full.path.back() != name_) full.path.push_back(name_);
       end_ = ToStatus(full);
     }
-    end = Detached(end_);
+    end = end_;
     phase_ = Phase::kEnded;
     callbacks.swap(callbacks_);
   }
@@ -201,7 +197,7 @@ absl::Status RunnerCore::Unusable() const {
 
 absl::Status RunnerCore::TakeError() {
   if (phase_ != Phase::kEnded || std::exchange(taken_, true)) return absl::OkStatus();
-  return Detached(end_);
+  return end_;
 }
 
 // ---- the life --------------------------------------------------------------------------------------------------------------------------
@@ -226,7 +222,7 @@ absl::Status RunnerCore::Start() {
     OnEnded(status);
     MutexLock lock(mutex_);
     taken_ = true;
-    return Detached(end_);
+    return end_;
   }
   if (stop) run_->Stop();
   return status;
@@ -328,7 +324,7 @@ void RunnerCore::OnEnd(std::function<void(const absl::Status&)> callback) {
       callbacks_.push_back(std::move(callback));
       return;
     }
-    end = Detached(end_);
+    end = end_;
   }
   environment_->broker().Post([callback = std::move(callback), end] { callback(end); });
 }
