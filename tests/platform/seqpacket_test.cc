@@ -80,6 +80,17 @@ TEST(Seqpacket, SaysWhenThePeerIsGone) {
   EXPECT_EQ(packet.error, 0);
 }
 
+TEST(Seqpacket, ReadsTheLastWordsOfAPeerThatDidNotListen) {
+  auto [one, other] = SeqpacketPair();
+  ASSERT_EQ(SendPacket(one.get(), Bytes(3, 1), {}), 0);
+  ASSERT_EQ(SendPacket(other.get(), Bytes(4, 2), {}), 0);
+  other.reset();
+  EXPECT_EQ(ReceivePacket(one.get()).bytes, Bytes(4, 2));
+  const Packet end = ReceivePacket(one.get());
+  EXPECT_EQ(end.error, 0);
+  EXPECT_TRUE(end.bytes.empty());
+}
+
 TEST(Seqpacket, DoesNotBlockWhenNonBlocking) {
   auto [a, b] = SeqpacketPair();
   SetNonBlocking(a);

@@ -61,8 +61,9 @@ Packet ReceivePacket(int socket) {
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   ssize_t length;
+  // A peer that closed with packets unread resets the connection, which is said once and before what it has sent: that is still there.
   do length = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  while (length < 0 && errno == EINTR);
+  while (length < 0 && (errno == EINTR || errno == ECONNRESET));
   if (length < 0) {
     packet.error = errno;
     return packet;

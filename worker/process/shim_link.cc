@@ -15,8 +15,7 @@ absl::StatusOr<ShimMessage> ShimLink::Receive() {
     poll(&polled, 1, 1000);
     packet = ReceivePacket(socket_.get());
   }
-  if (packet.error == ECONNRESET || (packet.error == 0 && packet.bytes.empty()))
-    return absl::UnavailableError("the shim has closed the connection");
+  if (packet.error == 0 && packet.bytes.empty()) return absl::UnavailableError("the shim has closed the connection");
   if (packet.error != 0) return ErrnoStatus(packet.error, "a message of the shim");
   shim::Header header;
   if (packet.bytes.size() < sizeof(header)) return absl::DataLossError("a message without a header");
