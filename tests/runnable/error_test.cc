@@ -5,15 +5,9 @@
 #include <stdexcept>
 #include <thread>
 
+#include "tests/runnable/throw_stacks.h"
 #include "worker/runnable/door.h"
 #include "worker/runnable/stack.h"
-
-// The sanitizers' own hook of throws stands before ours.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PUMA_NEEDS_THROW_HOOK() GTEST_SKIP() << "no stack of throws under a sanitizer"
-#else
-#define PUMA_NEEDS_THROW_HOOK() static_cast<void>(0)
-#endif
 
 namespace puma {
 namespace {
@@ -45,7 +39,7 @@ std::string Functions(const Error& error) {
 }
 
 TEST(ErrorTest, AnExceptionTellsItsTypesAndItsThrow) {
-  PUMA_NEEDS_THROW_HOOK();
+  if (!testing::kThrowsHaveStacks) GTEST_SKIP() << "no stack of throws under a sanitizer";
   const Error e = ErrorOf(ThroughDoor(ThrowsDeepInside));
   EXPECT_EQ(e.message, "deep");
   EXPECT_THAT(e.types, Contains("std::runtime_error"));
@@ -56,7 +50,7 @@ TEST(ErrorTest, AnExceptionTellsItsTypesAndItsThrow) {
 }
 
 TEST(ErrorTest, ARethrowKeepsTheFirstStackAndAWrapAddsACause) {
-  PUMA_NEEDS_THROW_HOOK();
+  if (!testing::kThrowsHaveStacks) GTEST_SKIP() << "no stack of throws under a sanitizer";
   const absl::Status s = ThroughDoor([]() -> absl::Status {
     try {
       return ThrowsDeepInside();
@@ -80,7 +74,7 @@ TEST(ErrorTest, ARethrowKeepsTheFirstStackAndAWrapAddsACause) {
 }
 
 TEST(ErrorTest, AnExceptionOfAnotherThreadKeepsItsStack) {
-  PUMA_NEEDS_THROW_HOOK();
+  if (!testing::kThrowsHaveStacks) GTEST_SKIP() << "no stack of throws under a sanitizer";
   std::exception_ptr caught;
   std::thread([&] {
     try {

@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "tests/runnable/throw_stacks.h"
 #include "tests/worker/programs.h"
 
 namespace puma::testing {
@@ -99,7 +100,9 @@ TEST_P(CallTest, AnErrorGoesToItsCallerAndTheRunnableGoesOn) {
   auto player = Started();
   const absl::Status thrown = player.Call(&Player::Seek, -1).status();
   EXPECT_TRUE(IsError(thrown, "std::out_of_range"));
-  EXPECT_THAT(Explain(thrown), HasSubstr("Player::Seek(int)")) << "the stack of the throw";
+  if (kThrowsHaveStacks) {
+    EXPECT_THAT(Explain(thrown), HasSubstr("Player::Seek(int)"));
+  }
   EXPECT_THAT(ErrorOf(thrown).path, ElementsAre("player"));
   EXPECT_EQ(player.Call(&Player::Check, -1.0).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(player.Call(&Player::Interval, absl::Seconds(-1)).code(), absl::StatusCode::kInvalidArgument) << "of a setter, too";

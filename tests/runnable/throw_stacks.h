@@ -1,0 +1,14 @@
+#ifndef PUMA_TESTS_RUNNABLE_THROW_STACKS_H_
+#define PUMA_TESTS_RUNNABLE_THROW_STACKS_H_
+
+namespace puma::testing {
+
+// The sanitizers' own hook of throws stands before ours: no stacks of throws there.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kThrowsHaveStacks = false;
+#else
+inline constexpr bool kThrowsHaveStacks = true;
+#endif
+
+}  // namespace puma::testing
+#endif  // PUMA_TESTS_RUNNABLE_THROW_STACKS_H_
