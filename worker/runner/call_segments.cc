@@ -113,8 +113,9 @@ bool CallerEnd::Open() {
   if (answers_) return true;
   if (callee().ready.load(std::memory_order_acquire) == 0) return false;
   auto answers = RingReader::Open(RingIn<CalleeHeader>(theirs_));
-  if (answers.ok()) answers_ = *std::move(answers);
-  return answers.ok();
+  if (!answers.ok()) return false;
+  answers_ = *std::move(answers);
+  return true;
 }
 
 void CallerEnd::Fetch(RunListener& listener) {
