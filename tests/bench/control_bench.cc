@@ -152,6 +152,21 @@ void WaitFor(client::Stream<v1::WatchTasksResponse>& watch, const std::string& t
   }
 }
 
+// What a start can't do without: the decision is on the disk before it is acted upon.
+Samples Syncs(const std::string& directory, int rounds) {
+  Samples samples;
+  const std::string path = directory + "/sync";
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  const std::string page(4096, 'x');
+  for (int i = 0; i < rounds; ++i) {
+    const auto begin = Clock::now();
+    if (file < 0 || pwrite(file, page.data(), page.size(), i * 4096) < 0 || fdatasync(file) != 0) Fail(path);
+    samples.push_back(Since(begin));
+  }
+  close(file);
+  return samples;
+}
+
 Samples StartToRunning(Host& host, const std::string& task, int rounds, Samples& spawns) {
   Samples samples;
   v1::WatchTasksRequest request;
@@ -236,6 +251,7 @@ int Main(int argc, char** argv) {
   WaitFor(*watch, stop.name(), v1::TASK_STATE_STOPPED);
   Samples threads = StartToRunning(host, stop.name(), rounds, ignored);
   Print("posix_spawn of /bin/true until waitpid", spawns);
+  Print("a page written, fdatasync", Syncs(host.directory(), rounds));
   Print("process task, StartTask until RUNNING", starts);
   std::printf("%-46s p50 %8.2f\n", "  ratio", Quantile(starts, 0.5) / Quantile(spawns, 0.5));
   Print("thread task in a running group", threads);

@@ -30,6 +30,7 @@
 #include "worker/shim/cgroup.h"
 #include "worker/shim/process_tree.h"
 #include "worker/shim/protocol.h"
+#include "worker/shim/template.h"
 
 namespace puma::shim {
 
@@ -179,7 +180,7 @@ class ShimTest : public ::testing::Test {
   }
   // Starts a shim; its stderr goes to a file. Does not wait for its host.
   int Launch(std::vector<std::string> host_arguments, const std::string& host = HOLLOW_HOST, const std::string& log = "log") {
-    std::vector<std::string> arguments{PUMA_SHIM, "--state-dir", StateDirectory(), "--host", host, "--worker", MISBEHAVING_WORKER, "--"};
+    std::vector<std::string> arguments{PUMA_SHIM, "--state-dir", StateDirectory(), "--host", host, "--worker", worker_, "--"};
     arguments.insert(arguments.end(), host_arguments.begin(), host_arguments.end());
     const std::string log_path = directory_ + "/" + log;
     const int pid = ::fork();
@@ -257,8 +258,29 @@ class ShimTest : public ::testing::Test {
   }
   static int PidOf(const Message& spawned) { return spawned.As<SpawnResult>().pid; }
 
+  // 0: there is none.
+  int TemplatePid() const {
+    for (int child : ChildrenOf(shim_)) {
+      if (CommandLineOf(child).find(kTemplate) != std::string::npos) return child;
+    }
+    return 0;
+  }
+  static std::string CommandLineOf(int pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+  // The shim's children but its template.
+  std::vector<int> ChildrenOfShim() const {
+    std::vector<int> children = ChildrenOf(shim_);
+    std::erase(children, TemplatePid());
+    return children;
+  }
+
   std::string directory_;
   UniqueFd listener_;
+  std::string worker_ = MISBEHAVING_WORKER;
   int shim_ = -1;
   uint32_t features_ = 0;  // of the last Welcome
 };

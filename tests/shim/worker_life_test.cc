@@ -108,7 +108,7 @@ TEST_F(WorkerLife, IsOverOnlyWhenNobodyOfItsTreeIsLeft) {
     }
     const Exited exited = AwaitEnd(host);
     for (int pid : tree) EXPECT_FALSE(Alive(pid)) << pid;
-    for (int child : ChildrenOf(shim_)) EXPECT_EQ(child, host.pid());
+    EXPECT_THAT(ChildrenOfShim(), ::testing::ElementsAre(host.pid()));
     Acknowledge(host, exited);
   }
 }
@@ -119,7 +119,7 @@ TEST_F(WorkerLife, IsOverAlsoForAForkBomb) {
   ASSERT_TRUE(Eventually([&] { return !ChildrenOf(leader).empty(); }));
   host.Send(Type::kKillTree, KillTree{{1, 1, 1}});
   AwaitEnd(host);
-  for (int child : ChildrenOf(shim_)) EXPECT_EQ(child, host.pid());
+  EXPECT_THAT(ChildrenOfShim(), ::testing::ElementsAre(host.pid()));
 }
 
 TEST_F(WorkerLife, LeavesItsLastWordsForTheHost) {
@@ -250,7 +250,7 @@ TEST_F(WorkerLife, CostsNothingOnceItIsOver) {
   const size_t before = DescriptorsOf(shim_);
   for (uint64_t run = 7; run <= 206; ++run) once(run);
   EXPECT_EQ(DescriptorsOf(shim_), before);
-  EXPECT_EQ(ChildrenOf(shim_).size(), 1u);
+  EXPECT_EQ(ChildrenOfShim().size(), 1u);
 }
 
 TEST_F(WorkerLife, OfManyAtOnceIsKeptApart) {
@@ -265,7 +265,7 @@ TEST_F(WorkerLife, OfManyAtOnceIsKeptApart) {
     ++ends[empty->As<TreeEmpty>().exit.id.key];
   }
   EXPECT_EQ(ends.size(), kWorkers);
-  EXPECT_EQ(ChildrenOf(shim_).size(), 1u);
+  EXPECT_EQ(ChildrenOfShim().size(), 1u);
 }
 
 }  // namespace

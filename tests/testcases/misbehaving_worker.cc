@@ -18,6 +18,7 @@
 #include "worker/buffer/layout.h"
 #include "worker/platform/seqpacket.h"
 #include "worker/shim/protocol.h"
+#include "worker/shim/template_server.h"
 
 namespace {
 
@@ -129,6 +130,7 @@ void Detach(bool leader_ends) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!ServeIfTemplate(argc, argv)) return 0;
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "exit3") return 3;
   if (what == "segfault") {

@@ -10,6 +10,7 @@
 
 #include "worker/logging/crash_handler.h"
 #include "worker/process/worker_process.h"
+#include "worker/shim/template_server.h"
 
 namespace {
 
@@ -26,6 +27,7 @@ void OnExit(int code, void*) {
 
 int main(int argc, char** argv) {
   puma::Init(argc, argv);  // first, while there is one thread. A runner of a task's own is this program again, and ends in here
+  if (!puma::shim::ServeIfTemplate(argc, argv)) return 0;
   for (int fd = puma::shim::kWorkerSocket; fd <= puma::shim::kWorkerStderr; ++fd) {
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
       fprintf(stderr, "puma-worker is started by puma-shim, not by hand (descriptor %d is missing)\n", fd);

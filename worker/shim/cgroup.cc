@@ -216,7 +216,7 @@ void Cgroups::TakeOver(Limits& limits) const {
   if ((features_ & kFeatureCgroupCpu) != 0) limits.cpu_milli = 0;
 }
 
-int Cgroups::Make(std::string_view run, const Limits& limits, std::vector<UniqueFd>& doors) {
+int Cgroups::Make(std::string_view run, const Limits& limits, UniqueFd& home, std::vector<UniqueFd>& doors) {
   const uint32_t limited = (limits.processes != 0 ? kFeatureCgroupPids : 0) | (limits.address_space_bytes != 0 ? kFeatureCgroupMemory : 0) |
                            (limits.cpu_milli != 0 ? kFeatureCgroupCpu : 0);
   for (const Hierarchy& hierarchy : hierarchies_) {
@@ -237,8 +237,13 @@ int Cgroups::Make(std::string_view run, const Limits& limits, std::vector<Unique
                   hierarchy.unified ? quota + " " + std::to_string(kCpuPeriodUs) : quota);
     }
     if (error != 0) return error;
-    doors.emplace_back(::open((group + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
-    if (!doors.back().valid()) return errno;
+    if (hierarchy.unified) {
+      home.reset(::open(group.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!home.valid()) return errno;
+    } else {
+      doors.emplace_back(::open((group + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+      if (!doors.back().valid()) return errno;
+    }
   }
   return 0;
 }

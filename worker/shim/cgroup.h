@@ -26,9 +26,9 @@ class Cgroups {
   uint32_t features() const { return features_; }  // kFeatureCgroup...
   // The limits that groups take over; they are zero afterwards.
   void TakeOver(Limits& limits) const;
-  // Makes the groups of `run` that its limits need, and one to kill it by. `doors`: a process that writes "0" into each is in them. errno,
-  // 0: made.
-  int Make(std::string_view run, const Limits& limits, std::vector<UniqueFd>& doors);
+  // Makes the groups of `run` that its limits need, and one to kill it by: `home`, the directory of that in v2, and for others `doors`: a
+  // process that writes "0" into each is in them. errno, 0: made.
+  int Make(std::string_view run, const Limits& limits, UniqueFd& home, std::vector<UniqueFd>& doors);
   void Kill(std::string_view run) const;         // all of its processes at once; nothing without kFeatureCgroupKill
   bool Empty(std::string_view run) const;        // nobody lives in it; true without kFeatureCgroupKill
   bool OutOfMemory(std::string_view run) const;  // the kernel has killed in it for its memory.max

@@ -22,7 +22,8 @@ struct Program {
   std::vector<std::pair<int, int>> fds;  // source, target; targets ascend without gaps from 3. 0 to 2 not named: inherited
   Limits limits{};
   rlimit files{};                // RLIMIT_NOFILE unless limited
-  std::vector<UniqueFd> groups;  // cgroup.procs of the control groups that it is to live in
+  UniqueFd home;                 // directory of the control group that it is to live in, in v2
+  std::vector<UniqueFd> groups;  // cgroup.procs of others
   bool subreaper = false;        // its orphans become its children
 };
 struct Started {

@@ -184,11 +184,13 @@ int Shim::StartWorker(const Spawn& spawn, UniqueFd host_segment, SpawnStep& step
   program.subreaper = true;
   const std::string label = LabelOf(spawn.id);
   step = SpawnStep::kCgroup;
-  const int group_error = cgroups_.Make(label, spawn.limits, program.groups);
+  const int group_error = cgroups_.Make(label, spawn.limits, program.home, program.groups);
   cgroups_.TakeOver(program.limits);
   Started started;
   if (group_error == 0) {
-    started = Execute(program);
+    template_.Prepare(program);
+    auto forked = template_.Fork(program, label);
+    started = forked ? *std::move(forked) : Execute(program);
     step = started.step;
   }
   if (group_error != 0 || started.error != 0) {

@@ -136,6 +136,7 @@ void Shim::Reap() {
     } else if (const auto leader = table_.leaders.find(pid); leader != table_.leaders.end()) {
       OnLeaderDeath(table_.runs.at(leader->second));
     } else {
+      if (template_.Is(pid)) template_.Reaped();
       ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
     }
   }
@@ -148,7 +149,7 @@ void Shim::Sweep() {
   bool anonymous = false;
   std::vector<std::string> labels;
   for (int child : ChildrenOf(::getpid())) {
-    if (child == host_.pid || table_.leaders.contains(child)) continue;
+    if (child == host_.pid || table_.leaders.contains(child) || template_.Is(child)) continue;
     std::string label = EnvironmentOf(child, "PUMA_RUN");
     anonymous |= label.empty();
     labels.push_back(std::move(label));

@@ -14,6 +14,7 @@
 #include "worker/shim/execute.h"
 #include "worker/shim/message.h"
 #include "worker/shim/table.h"
+#include "worker/shim/template.h"
 
 namespace puma::shim {
 
@@ -105,6 +106,7 @@ class Shim {
   rlimit files_{};
   std::array<uint8_t, 16> instance_{};
   Table table_;
+  Template template_;
   Host host_;
   std::map<uint64_t, Peer> workers_;  // by key
   bool sweep_ = false;                // strangers may be there
