@@ -81,6 +81,18 @@ void PublisherEnd::EndByHand() {
   }
 }
 
+void PublisherEnd::Refuse(const absl::Status& why) {
+  output_->Refuse(why);
+  MutexLock lock(mutex_);
+  if (when_refused_) when_refused_();
+}
+
+void PublisherEnd::WhenRefused(std::function<void()> act) {
+  MutexLock lock(mutex_);
+  when_refused_ = std::move(act);
+  if (when_refused_ && !output_->status().ok()) when_refused_();
+}
+
 void PublisherEnd::Leave() {
   if (number_ == 0 || left_.exchange(true, std::memory_order_acq_rel)) return;
   output_->Close();

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -60,7 +61,9 @@ class PublisherEnd {
   ~PublisherEnd();
   PublisherEnd(const BufferFacts& facts, std::shared_ptr<OutputCore> output, Ends* ends, KeeperLink* link);  // of a runnable
   absl::Status Open(uint64_t number, const BufferFacts& facts);  // its lane; nobody else knows it yet
-  void Refuse(const absl::Status& why) { output_->Refuse(why); }
+  void Refuse(const absl::Status& why) PUMA_EXCLUDES(mutex_);
+  // Called when it is refused, at once if it has been; with locks of ours held, on any thread. Null: no longer.
+  void WhenRefused(std::function<void()> act) PUMA_EXCLUDES(mutex_);
   void Leave();  // once
   OutputCore& output() { return *output_; }
   OutputLane& lane() { return *output_->lanes().front(); }
@@ -74,6 +77,8 @@ class PublisherEnd {
   const std::shared_ptr<void> environment_;
   uint64_t number_ = 0;  // 0: it could not be opened
   std::atomic<bool> left_{false};
+  Mutex mutex_;
+  std::function<void()> when_refused_ PUMA_GUARDED_BY(mutex_);
   RunContext context_;  // of a program's own publisher
   const std::shared_ptr<OutputCore> output_;
 };

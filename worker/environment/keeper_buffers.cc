@@ -218,7 +218,7 @@ absl::Status Keeper::DestroyBuffer(uint64_t buffer) {
 absl::Status Keeper::Destroy(std::list<Kept>::iterator kept) {
   const std::string& name = kept->facts.name;
   if (InUse(*kept)) {
-    BufferLog().warn("buffer \"{}\" is destroyed while it is in use", name);
+    if (kept->options.warn_on_discard) BufferLog().warn("buffer \"{}\" is destroyed while it is in use", name);
     const absl::Status why = absl::FailedPreconditionError(fmt::format("buffer \"{}\" has been destroyed", name));
     for (Lane& lane : kept->lanes) {
       if (lane.owner != nullptr) lane.owner->Invalidate(lane.id, why);

@@ -38,6 +38,7 @@ absl::StatusOr<std::vector<Value>> ArgumentsOf(const CommandDeclaration& command
 }  // namespace
 
 absl::StatusOr<Value> RunnableCore::ServeCommand(const CommandCall& call) {
+  if (call.positional != nullptr && call.name.starts_with('@')) return ServeReference(call);
   const CommandDeclaration* const command = FindCommand(call.name);
   if (command == nullptr) {
     std::vector<std::string> names;
@@ -55,6 +56,11 @@ absl::StatusOr<Value> RunnableCore::ServeCommand(const CommandCall& call) {
     auto arguments = ArgumentsOf(*command, call.arguments);
     if (!arguments.ok()) return arguments.status();
     result = ExecuteCommand(*command, *arguments);
+    if (result.ok() && result->kind() == Value::Kind::kReference) {
+      ReleaseObject(result->reference()->object());
+      return absl::FailedPreconditionError(
+          fmt::format("command \"{}\" returns a {}, which only a program's own runner can refer to", command->name, command->result));
+    }
   }
   if (!result.ok() && !call.answered && command_error_.ok()) command_error_ = result.status();
   return result;
@@ -65,8 +71,42 @@ absl::StatusOr<Value> RunnableCore::ExecuteCommand(const CommandDeclaration& com
     return absl::InvalidArgumentError(
         fmt::format("command \"{}\" takes {} arguments, not {}", command.name, command.arguments.size(), arguments.size()));
   }
+  return Execute([&] { return command.thunk(arguments); });
+}
+
+absl::StatusOr<Value> RunnableCore::CallObject(uint64_t object, std::string_view method, std::span<const Value> arguments) {
+  return Execute([&] { return objects_.Call(object, method, arguments); });
+}
+
+void RunnableCore::ReleaseObject(uint64_t object) {
+  ThroughDoor([&] {
+    objects_.Release(object);
+    return absl::OkStatus();
+  }).IgnoreError();
+}
+
+absl::StatusOr<Value> RunnableCore::ServeReference(const CommandCall& call) {
+  const std::vector<Value>& arguments = *call.positional;
+  if (call.name == kReleaseObjects) {
+    for (const Value& argument : arguments) {
+      if (auto object = argument.As<uint64_t>(); object.ok()) ReleaseObject(*object);
+    }
+    return Value();
+  }
+  if (call.name != kCallObject || arguments.size() < 2) return absl::InvalidArgumentError("a call of a reference that says too little");
+  auto object = arguments[0].As<uint64_t>();
+  auto method = arguments[1].As<std::string>();
+  if (!object.ok() || !method.ok()) return absl::InvalidArgumentError("a call of a reference that says no object and method");
+  if (call.deadline_ns != 0 && MonotonicNanos() >= call.deadline_ns)
+    return absl::DeadlineExceededError(fmt::format("\"{}\" was not executed: its deadline had passed", *method));
+  return CallObject(*object, *method, std::span(arguments).subspan(2));
+}
+
+template <class F>
+absl::StatusOr<Value> RunnableCore::Execute(F&& call) {
+  const ObjectScope objects(&objects_);
   context_.busy_since->store(static_cast<uint64_t>(CoarseNanos()), std::memory_order_relaxed);
-  absl::StatusOr<Value> result = ThroughDoor([&] { return command.thunk(arguments); });
+  absl::StatusOr<Value> result = ThroughDoor(call);
   if (result.ok()) return result;
   Error error = ErrorOf(result.status());
   if (error.path.empty() || error.path.back() != options_.name) error.path.push_back(options_.name);

@@ -111,6 +111,10 @@ bool RunnableCore::CallOnEnd(absl::Status& error) {
 
 // Under the host an error does not complete the outputs: it does, once the task will not run again.
 void RunnableCore::Leave(const absl::Status& error, bool stopped) {
+  ThroughDoor([&] {
+    objects_.Clear();
+    return absl::OkStatus();
+  }).IgnoreError();
   for (auto& input : inputs_) input->Leave();
   const bool completes = error.ok() ? !stopped : options_.completes_with_error;
   for (auto& output : outputs_) {

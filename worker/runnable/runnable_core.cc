@@ -138,6 +138,14 @@ void RunnableCore::CheckPorts() {
   for (const std::string& name : passed) {
     if (!has(options_.passed, name)) Mistake(fmt::format("no buffer is given for \"{}\", to be passed on", name));
   }
+  std::vector<std::string> facades;
+  for (const auto& each : facades_) facades.push_back(each->name);
+  for (const std::string& name : options_.facades) {
+    if (!has(facades, name)) Mistake(UnknownName("facade", name, facades));
+  }
+  for (const std::string& name : facades) {
+    if (!has(options_.facades, name)) Mistake(fmt::format("facade \"{}\" is not given", name));
+  }
   for (const auto& input : inputs_) {
     if (!input->declaration().options.optional && !has(options_.inputs, input->name())) {
       Mistake(fmt::format("input \"{}\" is not connected to a buffer", input->name()));
@@ -178,6 +186,7 @@ std::string RunnableCore::Declarations() const {
   for (const auto& output : outputs_) text += fmt::format("output {} {}\n", output->port(), output->type().name());
   for (const auto& passed : passed_) text += fmt::format("passed on {} {}\n", passed->name, passed->type.name());
   for (const AttributeBase* attribute : attributes_) text += fmt::format("attribute {}\n", attribute->name());
+  for (const auto& facade : facades_) text += fmt::format("facade {} {}\n", facade->name, facade->type);
   for (const auto& command : commands_) {
     text += fmt::format("command {} {}", command.name, command.result);
     for (const Argument& argument : command.arguments) text += fmt::format(" {} {}", argument.name, argument.type);
@@ -228,6 +237,7 @@ std::shared_ptr<OutputCore> RunnableCore::Declare(std::string_view name, TypeInf
 }
 
 void RunnableCore::Declare(CommandDeclaration declaration) {
+  if (declaration.name.starts_with('@')) Mistake(fmt::format("command \"{}\": names that begin with @ are PUMA's own", declaration.name));
   for (const CommandDeclaration& known : commands_) {
     if (known.name == declaration.name) Mistake(fmt::format("command \"{}\" is declared twice", declaration.name));
   }
@@ -245,6 +255,17 @@ std::shared_ptr<PassedBuffer> RunnableCore::DeclarePassed(std::string_view name,
   }
   passed_.push_back(passed);
   return passed;
+}
+
+std::shared_ptr<FacadeSlot> RunnableCore::DeclareFacade(std::string_view name, std::string type) {
+  auto facade = std::make_shared<FacadeSlot>(FacadeSlot{std::string(name), std::move(type), nullptr});
+  if (!constructing_) Mistake("a facade declared outside of the constructor");
+  if (name.empty()) Mistake("a facade without a name");
+  for (const auto& known : facades_) {
+    if (known->name == name) Mistake(fmt::format("facade \"{}\" is declared twice", name));
+  }
+  facades_.push_back(facade);
+  return facade;
 }
 
 void RunnableCore::SendStatus(std::string type, Value status) {
@@ -286,6 +307,9 @@ absl::StatusOr<Value> DeclareParam(RunnableCore& core, std::string_view name, st
 void ParamFailed(RunnableCore& core, std::string_view name, const absl::Status& status) { core.ParamFailed(name, status); }
 std::shared_ptr<PassedBuffer> DeclarePassed(RunnableCore& core, std::string_view name, TypeInfo type) {
   return core.DeclarePassed(name, type);
+}
+std::shared_ptr<FacadeSlot> DeclareFacade(RunnableCore& core, std::string_view name, std::string type) {
+  return core.DeclareFacade(name, std::move(type));
 }
 void SendStatus(RunnableCore& core, std::string type, Value status) { core.SendStatus(std::move(type), std::move(status)); }
 Runnable* Self(RunnableCore& core) { return core.self(); }

@@ -20,6 +20,7 @@
 #include "worker/runnable/input.h"
 #include "worker/runnable/input_port.h"
 #include "worker/runnable/output_core.h"
+#include "worker/runnable/remote_objects.h"
 #include "worker/runnable/run_context.h"
 #include "worker/runnable/ticker.h"
 
@@ -37,12 +38,17 @@ struct CoreOptions {
   std::map<std::string, std::string> params;                           // name to JSON text
   std::vector<std::string> inputs, outputs;                            // names of the ports that will be connected
   std::vector<std::string> passed;                                     // buffers that go on to runners of its own
+  std::vector<std::string> facades;                                    // that are given
   std::function<std::unique_ptr<Input>(InputDeclaration)> make_input;  // null: an InputPort
   bool completes_with_error = false;   // an error of the run goes on through its outputs; else whoever runs the task decides when
   const Word32* log_level = nullptr;   // null: the process's
   absl::Duration spin = Spin::kUsual;  // how long it looks for input before it sleeps, as long as that pays
   uint32_t slot = 0;                   // names the thread's task in logs and crashes
 };
+
+// What callers of references send instead of a command's name: {object, method, arguments...}, and {objects...}.
+inline constexpr std::string_view kCallObject = "@call";
+inline constexpr std::string_view kReleaseObjects = "@release";
 
 // How a run ended.
 struct Outcome {
@@ -65,6 +71,7 @@ class RunnableCore {
   const std::vector<std::shared_ptr<OutputCore>>& outputs() const { return outputs_; }
   const std::vector<CommandDeclaration>& commands() const { return commands_; }
   const std::vector<std::shared_ptr<PassedBuffer>>& passed() const { return passed_; }
+  const std::vector<std::shared_ptr<FacadeSlot>>& facades() const { return facades_; }
   const CommandDeclaration* FindCommand(std::string_view name) const;
   // The first command that was declared with this method (two that a linker folded into one do the same); null: none.
   const CommandDeclaration* FindMethod(std::string_view key) const;
@@ -95,6 +102,7 @@ class RunnableCore {
   std::shared_ptr<OutputCore> Declare(std::string_view name, TypeInfo type, OutputOptions options);
   void Declare(CommandDeclaration declaration);
   std::shared_ptr<PassedBuffer> DeclarePassed(std::string_view name, TypeInfo type);
+  std::shared_ptr<FacadeSlot> DeclareFacade(std::string_view name, std::string type);
   void SendStatus(std::string type, Value status);
   void Declare(AttributeBase& attribute);
 
@@ -106,7 +114,9 @@ class RunnableCore {
   void BindCells(std::span<Word64> cells, bool keep);  // words that both see; keep: what stands in them counts
   absl::StatusOr<Value> DeclareParam(std::string_view name, std::string type, const Value* default_value, std::string_view help);
   void ParamFailed(std::string_view name, const absl::Status& status);
-  absl::StatusOr<Value> ExecuteCommand(const CommandDeclaration& command, std::span<const Value> arguments);  // own thread
+  absl::StatusOr<Value> ExecuteCommand(const CommandDeclaration& command, std::span<const Value> arguments);     // own thread
+  absl::StatusOr<Value> CallObject(uint64_t object, std::string_view method, std::span<const Value> arguments);  // own thread
+  void ReleaseObject(uint64_t object);                                                                           // own thread
   absl::Status Service();
   bool PollCommands();
   bool WaitForCommands(absl::Duration at_most);
@@ -153,6 +163,9 @@ class RunnableCore {
   absl::Status CompleteSubscribers(bool& all);
   void Sleep(uint32_t seen_kick, absl::Duration at_most);
   absl::StatusOr<Value> ServeCommand(const CommandCall& call);
+  absl::StatusOr<Value> ServeReference(const CommandCall& call);
+  template <class F>
+  absl::StatusOr<Value> Execute(F&& call);
   bool stopping() const { return stop_served_ || context_.StopAsked(); }
 
   // The end.
@@ -178,6 +191,8 @@ class RunnableCore {
   std::vector<CommandDeclaration> commands_;
   std::vector<std::shared_ptr<PassedBuffer>> passed_;
   std::vector<AttributeBase*> attributes_;
+  std::vector<std::shared_ptr<FacadeSlot>> facades_;
+  ObjectTable objects_;  // results that callers refer to
   std::vector<Subscriber> subscribers_;
   std::vector<std::string> mistakes_;
 

@@ -105,12 +105,14 @@ std::string Value::ToJson() const {
     }
     case Kind::kOpaque:
       return fmt::format(R"({{"@type":{},"base64":"{}"}})", Quoted(type_), absl::Base64Escape(text_));
+    case Kind::kReference:
+      return fmt::format(R"({{"@reference":{}}})", Quoted(type_));
   }
   return "null";
 }
 
 absl::Status Value::Expected(std::string_view what) const {
-  static constexpr const char* kNames[] = {"null", "bool", "int", "double", "string", "duration", "list", "map", "bytes"};
+  static constexpr const char* kNames[] = {"null", "bool", "int", "double", "string", "duration", "list", "map", "bytes", "reference"};
   std::string seen = ToJson();
   if (seen.size() > 80) seen = seen.substr(0, 77) + "...";
   return absl::InvalidArgumentError(fmt::format("expected {}, got {} ({})", what, seen, kNames[static_cast<int>(kind_)]));

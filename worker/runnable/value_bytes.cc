@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "worker/runnable/remote_objects.h"
+
 namespace puma::internal {
 namespace {
 
@@ -32,6 +34,9 @@ void ValueAccess::Pack(const Value& v, ByteWriter& to) {
       return;
     case Value::Kind::kOpaque:
       to.PutText(v.type_).PutText(v.text_);
+      return;
+    case Value::Kind::kReference:
+      to.PutText(v.type_).Put(v.reference_->object());
       return;
     case Value::Kind::kList:
       to.Put(static_cast<uint64_t>(v.list_.size()));
@@ -65,6 +70,10 @@ Value ValueAccess::Unpack(ByteReader& from, int depth) {
     case Value::Kind::kOpaque: {
       std::string type(from.GetText());
       return Value::Opaque(std::move(type), std::string(from.GetText()));
+    }
+    case Value::Kind::kReference: {
+      std::string type(from.GetText());
+      return Value::Reference(std::move(type), std::make_shared<RemoteHandle>(from.Get<uint64_t>()));
     }
     case Value::Kind::kList: {
       std::vector<Value> items;

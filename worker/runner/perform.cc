@@ -10,6 +10,7 @@
 #include "worker/environment/ends.h"
 #include "worker/logging/crash_handler.h"
 #include "worker/logging/record_sink.h"
+#include "worker/proxy/facade_core.h"
 #include "worker/runner/subscription_input.h"
 
 namespace puma::runner {
@@ -50,6 +51,7 @@ class Performer {
     for (const Wire& wire : plan_.inputs) options.inputs.push_back(wire.port);
     for (const Wire& wire : plan_.outputs) options.outputs.push_back(wire.port);
     for (const Wire& wire : plan_.passed) options.passed.push_back(wire.port);
+    for (const Wire& wire : plan_.facades) options.facades.push_back(wire.port);
     options.completes_with_error = true;
     options.make_input = [](internal::InputDeclaration declaration) { return std::make_unique<SubscriptionInput>(std::move(declaration)); };
     auto core = RunnableCore::Construct(plan_.factory, std::move(options));
@@ -81,6 +83,10 @@ class Performer {
     for (const auto& passed : core_->passed()) {
       auto wire = std::find_if(plan_.passed.begin(), plan_.passed.end(), [&](const Wire& w) { return w.port == passed->name; });
       passed->core = std::make_shared<internal::BufferCore>(stage_.environment, wire->buffer, passed->type, absl::OkStatus());
+    }
+    for (const auto& facade : core_->facades()) {
+      auto wire = std::find_if(plan_.facades.begin(), plan_.facades.end(), [&](const Wire& w) { return w.port == facade->name; });
+      facade->core = std::make_shared<internal::FacadeCore>(stage_.environment, wire->buffer);
     }
     if (PageHeader* header = event->SleepHeader()) core_->SleepOn(header);
     event_ = std::move(event);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "worker/environment/code_address.h"
+#include "worker/environment/facts_bytes.h"
 #include "worker/platform/bytes.h"
 
 namespace puma::runner {
@@ -11,8 +12,8 @@ namespace {
 void PackWires(const std::vector<Wire>& wires, ByteWriter& to) {
   to.Put(static_cast<uint64_t>(wires.size()));
   for (const Wire& wire : wires) {
-    const internal::BufferFacts& b = wire.buffer;
-    to.PutText(wire.port).Put(wire.seat).Put(b.id).PutText(b.name).PutText(b.type).Put(b.capacity).Put(b.payload_bytes).Put(b.on_full);
+    to.PutText(wire.port).Put(wire.seat);
+    internal::PackFacts(wire.buffer, to);
   }
 }
 
@@ -22,13 +23,7 @@ std::vector<Wire> UnpackWires(ByteReader& from) {
     Wire& wire = wires.emplace_back();
     wire.port = from.GetText();
     wire.seat = from.Get<uint64_t>();
-    internal::BufferFacts& b = wire.buffer;
-    b.id = from.Get<uint64_t>();
-    b.name = from.GetText();
-    b.type = from.GetText();
-    b.capacity = from.Get<uint64_t>();
-    b.payload_bytes = from.Get<uint64_t>();
-    b.on_full = from.Get<OnFull>();
+    wire.buffer = internal::UnpackFacts(from);
   }
   return wires;
 }
@@ -45,6 +40,7 @@ absl::StatusOr<std::string> Pack(const RunPlan& plan) {
   PackWires(plan.inputs, to);
   PackWires(plan.outputs, to);
   PackWires(plan.passed, to);
+  PackWires(plan.facades, to);
   to.PutText(plan.declarations);
   to.Put(static_cast<uint64_t>(plan.attributes.size()));
   for (const std::string& saved : plan.attributes) to.PutText(saved);
@@ -66,6 +62,7 @@ absl::StatusOr<RunPlan> Unpack(std::string_view bytes) {
   plan.inputs = UnpackWires(from);
   plan.outputs = UnpackWires(from);
   plan.passed = UnpackWires(from);
+  plan.facades = UnpackWires(from);
   plan.declarations = from.GetText();
   for (auto n = from.Get<uint64_t>(); n > 0 && from.ok(); --n) plan.attributes.emplace_back(from.GetText());
   if (!from.ok()) return absl::DataLossError("a runnable's plan that ends too early");

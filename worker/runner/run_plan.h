@@ -28,6 +28,7 @@ struct RunPlan {
   std::vector<Wire> inputs, outputs, passed;
   std::string declarations;             // of the parent's half
   std::vector<std::string> attributes;  // what its attributes give to the child's
+  std::vector<Wire> facades;            // the buffer: of the proxy's requests
 };
 
 absl::StatusOr<std::string> Pack(const RunPlan& plan);   // INVALID_ARGUMENT: the factory lies in no object file

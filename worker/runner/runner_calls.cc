@@ -12,7 +12,6 @@ namespace puma::internal {
 namespace {
 
 constexpr absl::Duration kSendAtMost = absl::Seconds(10);  // while the command buffer is full
-constexpr int64_t kSlowNs = 1'000'000'000;
 
 // What runnables of this process wait for, so that two that wait for each other can be told.
 struct Waiting {
@@ -93,38 +92,95 @@ absl::Status RunnerCore::Gone() const {
   return ToStatus(error);
 }
 
+namespace {
+std::shared_ptr<CallCore> Decided(absl::StatusOr<Value> result) { return std::make_shared<CallCore>(std::move(result)); }
+}  // namespace
+
 std::shared_ptr<CallCore> RunnerCore::Send(std::string_view method, std::vector<Value> arguments, Timeout within, bool answered) {
-  const auto decided = [](absl::StatusOr<Value> result) { return std::make_shared<CallCore>(std::move(result)); };
   if (!within.valid() || within.as_spec())
-    return decided(absl::InvalidArgumentError(fmt::format("\"{}\": a deadline is above zero, kNoWait or kInfinite", name_)));
-  if (half_ == nullptr) return decided(broken_);
+    return Decided(absl::InvalidArgumentError(fmt::format("\"{}\": a deadline is above zero, kNoWait or kInfinite", name_)));
+  if (half_ == nullptr) return Decided(broken_);
   const CommandDeclaration* const command = half_->FindMethod(method);
-  if (command == nullptr) return decided(NotCommand("this method"));
-  runner::OutgoingCall call{.id = last_call_.fetch_add(1, std::memory_order_relaxed) + 1, .answered = answered, .name = command->name};
+  if (command == nullptr) return Decided(NotCommand("this method"));
   {
     MutexLock lock(mutex_);
-    if (absl::Status status = Unusable(); !status.ok()) return decided(status);
-    if (phase_ == Phase::kNew) return decided(absl::FailedPreconditionError(fmt::format("runner \"{}\" has not been started", name_)));
-    if (phase_ == Phase::kEnded) return decided(Gone());
-    if (answered) calls_[call.id].name = call.name;
+    if (absl::Status status = CanBeCalled(); !status.ok()) return Decided(status);
   }
   if (RunnableCore* core = run_->core(); core != nullptr && core == CurrentCore()) {
-    Forget(call.id);
-    return decided(core->ExecuteCommand(*core->FindCommand(command->name), arguments));
+    auto result = core->ExecuteCommand(*core->FindCommand(command->name), arguments);
+    Attach(result, shared_from_this());
+    return Decided(std::move(result));
   }
-  auto sent = std::make_shared<CallCore>(answered ? shared_from_this() : nullptr, call.id, call.name);
+  return Dispatch({.answered = answered, .name = command->name, .arguments = std::move(arguments)}, command->name, within);
+}
+
+absl::Status RunnerCore::CanBeCalled() const {
+  if (absl::Status status = Unusable(); !status.ok()) return status;
+  if (phase_ == Phase::kNew) return absl::FailedPreconditionError(fmt::format("runner \"{}\" has not been started", name_));
+  return phase_ == Phase::kEnded ? Gone() : absl::OkStatus();
+}
+
+std::shared_ptr<CallCore> RunnerCore::Dispatch(runner::OutgoingCall call, std::string shown, Timeout within) {
+  call.id = last_call_.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (call.answered) {
+    MutexLock lock(mutex_);
+    calls_[call.id].name = shown;
+  }
+  auto sent = std::make_shared<CallCore>(call.answered ? shared_from_this() : nullptr, call.id, std::move(shown));
   sent->sent_ns_ = MonotonicNanos();
   const bool forever = within.duration() == absl::InfiniteDuration();
   if (!forever) call.deadline_ns = sent->sent_ns_ + std::min(absl::ToInt64Nanoseconds(within.duration()), int64_t{1} << 61);
-  call.arguments = std::move(arguments);
   absl::Status status = run_->Send(call, MonotonicTime() + std::min(kSendAtMost, within.duration()));
-  if (!status.ok()) return decided(status);
-  return answered ? sent : decided(Value());
+  if (!status.ok()) return Decided(status);
+  return call.answered ? sent : Decided(Value());
 }
 
 void RunnerCore::Forget(uint64_t call) {
+  std::map<uint64_t, PendingCall>::node_type forgotten;  // it may be a reference, which is let go of without the lock
   MutexLock lock(mutex_);
-  calls_.erase(call);
+  forgotten = calls_.extract(call);
+}
+
+// ---- references ------------------------------------------------------------------------------------------------------------------------
+
+absl::StatusOr<Value> RunnerCore::CallObject(ObjectCall call) {
+  if (!call.within.valid() || call.within.as_spec())
+    return absl::InvalidArgumentError(fmt::format("\"{}\": a deadline is above zero, kNoWait or kInfinite", name_));
+  {
+    MutexLock lock(mutex_);
+    if (closed_ || phase_ == Phase::kEnded) return Gone();
+  }
+  if (RunnableCore* core = run_->core(); core != nullptr && core == CurrentCore()) {
+    auto result = core->CallObject(call.object, call.method, call.arguments);
+    Attach(result, shared_from_this());
+    return result;
+  }
+  runner::OutgoingCall outgoing{.name = std::string(kCallObject), .arguments = {Value(call.object), Value(call.method)}};
+  for (Value& argument : call.arguments) outgoing.arguments.push_back(std::move(argument));
+  auto sent = Dispatch(std::move(outgoing), call.method, call.within);
+  sent->slow_ns_ = std::min(absl::ToInt64Nanoseconds(call.slow), int64_t{1} << 61);
+  return sent->Await(call.within);
+}
+
+void RunnerCore::ReleaseObject(uint64_t object) {
+  if (RunnableCore* core = run_->core(); core != nullptr && core == CurrentCore()) return core->ReleaseObject(object);
+  {
+    MutexLock lock(mutex_);
+    if (closed_ || phase_ == Phase::kEnded) return;
+    releases_.emplace_back(object);
+  }
+  SendReleases();
+}
+
+void RunnerCore::SendReleases() {
+  runner::OutgoingCall call{.answered = false, .name = std::string(kReleaseObjects)};
+  {
+    MutexLock lock(mutex_);
+    call.arguments.swap(releases_);
+  }
+  if (call.arguments.empty() || run_->Send(call, MonotonicTime()).ok()) return;
+  MutexLock lock(mutex_);  // its command buffer is full: with the next answer
+  releases_.insert(releases_.end(), call.arguments.begin(), call.arguments.end());
 }
 
 // ---- waiting ---------------------------------------------------------------------------------------------------------------------------
@@ -142,7 +198,7 @@ absl::Status RunnerCore::NotAnswered(const CallCore& call, Timeout timeout) {
 
 void RunnerCore::WarnIfSlow(const CallCore& call) {
   const int64_t took = MonotonicNanos() - call.sent_ns_;
-  if (took < kSlowNs) return;
+  if (took < call.slow_ns_) return;
   {
     MutexLock lock(mutex_);
     if (std::exchange(warned_[call.name_], true)) return;

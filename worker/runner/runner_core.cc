@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "worker/platform/system.h"
+#include "worker/proxy/facade_core.h"
 
 namespace puma::internal {
 namespace {
@@ -50,6 +51,7 @@ RunnerCore::RunnerCore(const std::shared_ptr<EnvironmentCore>& environment, std:
   options_.inputs.clear();
   options_.outputs.clear();
   options_.pass_on.clear();
+  options_.facades.clear();
   if (mistakes_.empty()) return;
   broken_ = absl::InvalidArgumentError(fmt::format("runner \"{}\":\n  {}", name_, fmt::join(mistakes_, "\n  ")));
   LeaveSeats();
@@ -65,6 +67,7 @@ void RunnerCore::MakeHalf(RunnableType type) {
   options.inputs = PortsOf(options_.inputs);
   options.outputs = PortsOf(options_.outputs);
   options.passed = PortsOf(options_.pass_on);
+  for (const FacadeWire& wire : options_.facades) options.facades.push_back(wire.name);
   auto half = RunnableCore::ConstructAnyway(type.make, std::move(options));
   if (!half.ok()) {
     mistakes_.emplace_back(half.status().message());
@@ -79,6 +82,7 @@ void RunnerCore::WireAll() {
   Wire(plan_.inputs, options_.inputs, "input");
   Wire(plan_.outputs, options_.outputs, "output");
   Wire(plan_.passed, options_.pass_on, "buffer to be passed on");
+  WireFacades();
   if (half_ == nullptr) return;
   for (const auto& input : half_->inputs()) CheckType("input", input->name(), input->declaration().type, options_.inputs);
   for (const auto& output : half_->outputs()) CheckType("output", output->port(), output->type(), options_.outputs);
@@ -101,6 +105,26 @@ void RunnerCore::Wire(std::vector<runner::Wire>& to, const std::vector<BufferWir
     if (absl::Status status = wire.buffer.status(); !status.ok())
       mistakes_.push_back(fmt::format("{} \"{}\": {}", kind, wire.port, std::string(status.message())));
     to.push_back({wire.port, wire.buffer.core()->facts()});
+  }
+}
+
+void RunnerCore::WireFacades() {
+  for (const FacadeWire& wire : options_.facades) {
+    const FacadeSlot& given = *wire.facade.slot();
+    if (std::any_of(plan_.facades.begin(), plan_.facades.end(), [&](const runner::Wire& known) { return known.port == wire.name; }))
+      mistakes_.push_back(fmt::format("facade \"{}\" is given twice", wire.name));
+    if (given.core == nullptr) {
+      mistakes_.push_back(fmt::format("facade \"{}\": what is given reaches its object only where its runnable runs", wire.name));
+      continue;
+    }
+    if (absl::Status status = given.core->status(); !status.ok())
+      mistakes_.push_back(fmt::format("facade \"{}\": {}", wire.name, std::string(status.message())));
+    plan_.facades.push_back({wire.name, given.core->requests()});
+    if (half_ == nullptr) continue;
+    for (const auto& declared : half_->facades()) {
+      if (declared->name != wire.name || declared->type == given.type) continue;
+      mistakes_.push_back(fmt::format("facade \"{}\" is one of {}, but what is given is one of {}", wire.name, declared->type, given.type));
+    }
   }
 }
 
@@ -143,6 +167,7 @@ void RunnerCore::OnStatus(std::string type, Value status) {
 }
 
 void RunnerCore::OnAnswer(uint64_t call, absl::StatusOr<Value> result) {
+  Attach(result, shared_from_this());  // if nobody waits any more, it is let go of here
   {
     MutexLock lock(mutex_);
     auto at = calls_.find(call);
@@ -150,6 +175,7 @@ void RunnerCore::OnAnswer(uint64_t call, absl::StatusOr<Value> result) {
     at->second.result = std::move(result);
   }
   changed_.Kick();
+  SendReleases();
 }
 
 void RunnerCore::OnEnded(const absl::Status& error) {

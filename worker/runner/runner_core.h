@@ -24,25 +24,28 @@ namespace puma::internal {
 // One call, sent or refused.
 class CallCore {
  public:
+  CallCore() = default;  // for one that is decided elsewhere
   CallCore(std::shared_ptr<RunnerCore> runner, uint64_t id, std::string name)
       : runner_(std::move(runner)), id_(id), name_(std::move(name)) {}
   explicit CallCore(absl::StatusOr<Value> result) : result_(std::move(result)) {}  // decided at once
-  ~CallCore();
-  absl::StatusOr<Value> Await(Timeout timeout) PUMA_EXCLUDES(mutex_);
-  absl::Status Sent() const;
+  virtual ~CallCore();
+  CallCore(const CallCore&) = delete;
+  CallCore& operator=(const CallCore&) = delete;
+  virtual absl::StatusOr<Value> Await(Timeout timeout) PUMA_EXCLUDES(mutex_);
+  virtual absl::Status Sent() const;
 
  private:
   friend class RunnerCore;
   const std::shared_ptr<RunnerCore> runner_;  // null: decided
   const uint64_t id_ = 0;
   const std::string name_;
-  int64_t sent_ns_ = 0;
+  int64_t sent_ns_ = 0, slow_ns_ = 1'000'000'000;
   Mutex mutex_;
   std::optional<absl::StatusOr<Value>> result_ PUMA_GUARDED_BY(mutex_);
 };
 
 // Thread-safe.
-class RunnerCore final : public runner::RunListener, public std::enable_shared_from_this<RunnerCore> {
+class RunnerCore final : public runner::RunListener, public ObjectLink, public std::enable_shared_from_this<RunnerCore> {
  public:
   // Whoever holds it holds the environment too, until the run has ended.
   RunnerCore(const std::shared_ptr<EnvironmentCore>& environment, std::string name, RunnableType type, RunnerOptions options);
@@ -64,6 +67,8 @@ class RunnerCore final : public runner::RunListener, public std::enable_shared_f
       PUMA_EXCLUDES(mutex_);
   absl::StatusOr<Value> Await(CallCore& call, Timeout timeout) PUMA_EXCLUDES(mutex_);
   void Forget(uint64_t call) PUMA_EXCLUDES(mutex_);
+  absl::StatusOr<Value> CallObject(ObjectCall call) override PUMA_EXCLUDES(mutex_);
+  void ReleaseObject(uint64_t object) override PUMA_EXCLUDES(mutex_);
   absl::StatusOr<Value> Latest(const std::string& type, Timeout timeout) PUMA_EXCLUDES(mutex_);
   Runnable* parent() const { return half_ != nullptr ? half_->self() : nullptr; }
 
@@ -90,6 +95,7 @@ class RunnerCore final : public runner::RunListener, public std::enable_shared_f
 
   void MakeHalf(RunnableType type);
   void WireAll();
+  void WireFacades();
   void Wire(std::vector<runner::Wire>& to, const std::vector<BufferWire>& wires, std::string_view kind);
   void CheckType(std::string_view kind, const std::string& port, const TypeInfo& type, const std::vector<BufferWire>& wires);
   void LeaveSeats();
@@ -99,6 +105,9 @@ class RunnerCore final : public runner::RunListener, public std::enable_shared_f
   absl::Status NotCommand(std::string_view what) const;
   absl::Status NotAnswered(const CallCore& call, Timeout timeout);
   void WarnIfSlow(const CallCore& call) PUMA_EXCLUDES(mutex_);
+  absl::Status CanBeCalled() const PUMA_REQUIRES(mutex_);
+  std::shared_ptr<CallCore> Dispatch(runner::OutgoingCall call, std::string shown, Timeout within) PUMA_EXCLUDES(mutex_);
+  void SendReleases() PUMA_EXCLUDES(mutex_);
   bool WaitForEnd(absl::Duration at_most) PUMA_EXCLUDES(mutex_);
   absl::Status EndTheHardWay() PUMA_EXCLUDES(mutex_);
 
@@ -121,6 +130,7 @@ class RunnerCore final : public runner::RunListener, public std::enable_shared_f
   absl::Status end_ PUMA_GUARDED_BY(mutex_);  // how it has ended
   bool taken_ PUMA_GUARDED_BY(mutex_) = false;
   std::map<uint64_t, PendingCall> calls_ PUMA_GUARDED_BY(mutex_);
+  std::vector<Value> releases_ PUMA_GUARDED_BY(mutex_);  // of objects, not yet sent
   std::map<std::string, Value> statuses_ PUMA_GUARDED_BY(mutex_);
   std::map<std::string, bool> warned_ PUMA_GUARDED_BY(mutex_);  // commands that were slow once
   std::vector<std::function<void(const absl::Status&)>> callbacks_ PUMA_GUARDED_BY(mutex_);

@@ -28,8 +28,8 @@ struct BufferOptions {
   OnFull on_full = OnFull::kError;
   Subscriptions subscriptions = Subscriptions::kOne;  // at a time
   std::vector<std::string> named = {};                // of many: they have a position from the beginning
-  bool warn_on_discard = true;
-  absl::Duration discard_after = absl::Seconds(5);  // items that are left when nobody publishes or subscribes
+  bool warn_on_discard = true;                        // of items, or of the buffer while it is in use
+  absl::Duration discard_after = absl::Seconds(5);    // items that are left when nobody publishes or subscribes
 };
 
 namespace internal {
@@ -80,15 +80,30 @@ class Buffer : public AnyBuffer {
   }
 };
 
+// A facade of whatever interface: <puma/proxy.h>.
+class AnyFacade {
+ public:
+  explicit AnyFacade(std::shared_ptr<internal::FacadeSlot> slot) : slot_(std::move(slot)) {}
+  const std::shared_ptr<internal::FacadeSlot>& slot() const { return slot_; }
+
+ protected:
+  std::shared_ptr<internal::FacadeSlot> slot_;
+};
+
 struct BufferWire {
   std::string port;
   AnyBuffer buffer;
+};
+struct FacadeWire {
+  std::string name;
+  AnyFacade facade;
 };
 struct RunnerOptions {
   std::vector<BufferWire> inputs = {};
   std::vector<BufferWire> outputs = {};
   std::map<std::string, Value> params = {};
   std::vector<BufferWire> pass_on = {};  // for runners of its own (Setup::PassOn)
+  std::vector<FacadeWire> facades = {};  // Setup::UseFacade
   absl::Duration stop_grace = absl::Seconds(30);
 };
 
@@ -142,6 +157,7 @@ class Environment {
   Job Launch(std::string_view name, Function function, std::vector<std::string> arguments = {});
 
   explicit Environment(std::shared_ptr<internal::EnvironmentCore> core, uint64_t maker = 0) : core_(std::move(core)), maker_(maker) {}
+  const std::shared_ptr<internal::EnvironmentCore>& core() const { return core_; }
 
  private:
   std::shared_ptr<internal::RunnerCore> MakeRunner(std::string_view name, internal::RunnableType type, RunnerOptions options);

@@ -38,10 +38,19 @@ template <class T>
 class Buffer;
 class AttributeBase;
 class Environment;
+template <class X>
+struct Interface;  // this, and the next three: <puma/proxy.h>
+template <class X>
+class Methods;
+template <class X>
+class Remote;
+template <class I>
+class Facade;
 
 namespace internal {
 
 class BufferCore;
+class FacadeCore;
 class RunnableCore;
 using Thunk = std::function<absl::StatusOr<Value>(std::span<const Value>)>;
 struct Argument {
@@ -58,6 +67,11 @@ struct PassedBuffer {
   std::string name;
   TypeInfo type{};
   std::shared_ptr<BufferCore> core;  // null: not given
+};
+// A facade that a runnable uses.
+struct FacadeSlot {
+  std::string name, type;            // the interface's
+  std::shared_ptr<FacadeCore> core;  // null: not where it runs
 };
 // What names a method within one program.
 template <class M>
@@ -79,6 +93,7 @@ absl::StatusOr<Value> DeclareParam(RunnableCore&, std::string_view name, std::st
                                    std::string_view help);
 void ParamFailed(RunnableCore&, std::string_view name, const absl::Status&);
 std::shared_ptr<PassedBuffer> DeclarePassed(RunnableCore&, std::string_view name, TypeInfo type);
+std::shared_ptr<FacadeSlot> DeclareFacade(RunnableCore&, std::string_view name, std::string type);
 void SendStatus(RunnableCore&, std::string type, Value status);
 void DeclareAttribute(RunnableCore&, AttributeBase&);
 Runnable* Self(RunnableCore&);
@@ -99,6 +114,77 @@ struct ResultOf<absl::Status> {
 template <class R>
 using ResultOfT = typename ResultOf<std::remove_cvref_t<R>>::type;
 
+// Results that stay where they are and are referred to: an X by value, X&, X*, std::shared_ptr<X> or std::unique_ptr<X>.
+template <class R>
+struct Referent {
+  using type = R;
+};
+template <class X>
+struct Referent<X*> {
+  using type = X;
+};
+template <class X>
+struct Referent<std::shared_ptr<X>> {
+  using type = X;
+};
+template <class X>
+struct Referent<std::unique_ptr<X>> {
+  using type = X;
+};
+template <class X>
+concept HasInterface = requires(Methods<X>& methods) {
+  Interface<X>::Describe(methods);
+};
+template <class R>
+concept Referable = !Passable<R> && HasInterface<typename Referent<R>::type>;
+template <class X>
+struct Referred;  // keeps an object for those who refer to it: <puma/proxy.h>
+
+// What a caller gets: Status, StatusOr<R>, StatusOr<Remote<X>>.
+template <class R>
+struct CallResult {
+  using type = absl::StatusOr<R>;
+};
+template <>
+struct CallResult<void> {
+  using type = absl::Status;
+};
+template <Referable R>
+struct CallResult<R> {
+  using type = absl::StatusOr<Remote<typename Referent<R>::type>>;
+};
+template <class R>
+typename CallResult<R>::type ResultFrom(absl::StatusOr<Value> value) {
+  if constexpr (std::is_void_v<R>) {
+    return std::move(value).status();
+  } else {
+    if (!value.ok()) return std::move(value).status();
+    if constexpr (Referable<R>) {
+      return Remote<typename Referent<R>::type>::Of(*value);
+    } else {
+      return value->template As<R>();
+    }
+  }
+}
+template <class R>
+constexpr bool CheckResult() {
+  static_assert(std::is_void_v<R> || Passable<R> || Referable<R>,
+                "puma: this result can't leave its process: use a plain type, give it a puma::Codec, or list its methods in a "
+                "puma::Interface");
+  return true;
+}
+
+template <class T>
+absl::StatusOr<Value> ValueOfResult(T&& result) {
+  using R = std::remove_cvref_t<T>;
+  if constexpr (Referable<R>) {
+    return Referred<typename Referent<R>::type>::Keep(std::forward<T>(result));
+  } else if constexpr (Passable<R>) {
+    return Value::Of<R>(result);
+  } else {
+    return Value();  // CheckResult refuses it
+  }
+}
 template <class F>
 absl::StatusOr<Value> AsValue(F&& call) {
   using R = std::remove_cvref_t<decltype(call())>;
@@ -112,15 +198,17 @@ absl::StatusOr<Value> AsValue(F&& call) {
   } else if constexpr (!std::same_as<R, ResultOfT<R>>) {
     auto r = call();
     if (!r.ok()) return r.status();
-    return Value::Of<ResultOfT<R>>(*r);
+    return ValueOfResult(*std::move(r));
   } else {
-    return Value::Of<R>(call());
+    return ValueOfResult(call());
   }
 }
 template <class R>
 std::string ResultName() {
   if constexpr (std::is_void_v<ResultOfT<R>>)
     return "";
+  else if constexpr (Referable<ResultOfT<R>>)
+    return "reference to " + Demangle(typeid(typename Referent<ResultOfT<R>>::type).name());
   else
     return Value::TypeName<ResultOfT<R>>();
 }
@@ -243,6 +331,11 @@ class Setup {
   puma::PassOn<T> PassOn(std::string_view name) {
     return puma::PassOn<T>(internal::DeclarePassed(core_, name, TypeInfo::Of<T>()));
   }
+  // An object of another thread or process, by the methods of its interface: <puma/proxy.h>.
+  template <class I>
+  Facade<I> UseFacade(std::string_view name) {
+    return Facade<I>(internal::DeclareFacade(core_, name, internal::Demangle(typeid(I).name())));
+  }
 
  private:
   template <class C>
@@ -287,6 +380,7 @@ class Setup {
   void AddCommand(std::string_view name, F f, std::vector<std::string> names, std::string_view help) {
     static_assert((Passable<std::decay_t<A>> && ...),
                   "puma: an argument of this command can't be passed: use plain types or give it a puma::Codec");
+    internal::CheckResult<internal::ResultOfT<R>>();
     internal::CommandDeclaration declaration{std::string(name), std::string(help),     internal::ResultName<R>(), {},
                                              nullptr,           internal::MethodKey(f)};
     [[maybe_unused]] size_t i = 0;

@@ -46,16 +46,9 @@ template <class R>
 class Future {
  public:
   explicit Future(std::shared_ptr<internal::CallCore> core) : core_(std::move(core)) {}
-  // Status, or StatusOr<R>; again and again the same. DEADLINE_EXCEEDED: not yet; its text says what the runnable may be doing.
-  auto Get(Timeout timeout = absl::Seconds(30)) const {
-    auto value = internal::AwaitCall(*core_, timeout);
-    if constexpr (std::is_void_v<R>) {
-      return value.status();
-    } else {
-      if (!value.ok()) return absl::StatusOr<R>(value.status());
-      return value->template As<R>();
-    }
-  }
+  // Status, StatusOr<R>, or StatusOr<Remote<X>> (<puma/proxy.h>); again and again the same. DEADLINE_EXCEEDED: not yet; its text says what
+  // the runnable may be doing.
+  auto Get(Timeout timeout = absl::Seconds(30)) const { return internal::ResultFrom<R>(internal::AwaitCall(*core_, timeout)); }
   absl::Status Sent() const { return internal::SentStatus(*core_); }  // why it could not be sent
 
  private:

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,12 +15,13 @@ namespace puma {
 
 namespace internal {
 struct ValueAccess;
-}
+class RemoteHandle;
+}  // namespace internal
 
 // A value type; thread-compatible.
 class Value {
  public:
-  enum class Kind { kNull, kBool, kInt, kDouble, kString, kDuration, kList, kMap, kOpaque };
+  enum class Kind { kNull, kBool, kInt, kDouble, kString, kDuration, kList, kMap, kOpaque, kReference };
   Value() = default;
   Value(bool v) : kind_(Kind::kBool), int_(v) {}  // NOLINT: implicit by design, all of them
   template <class I>
@@ -31,6 +33,8 @@ class Value {
   static Value List(std::vector<Value> items);
   static Value Map(std::map<std::string, Value> fields);
   static Value Opaque(std::string type, std::string bytes);
+  // An object of another scope, as a result: see puma::Remote. The last copy lets go of it.
+  static Value Reference(std::string type, std::shared_ptr<internal::RemoteHandle> object);
 
   // A duration is written as a string ("20ms"), an opaque value as {"@type": ..., "base64": ...}.
   std::string ToJson() const;
@@ -39,9 +43,13 @@ class Value {
   Kind kind() const { return kind_; }
   const std::vector<Value>& list() const { return list_; }
   const std::map<std::string, Value>& fields() const { return fields_; }
+  const std::shared_ptr<internal::RemoteHandle>& reference() const { return reference_; }
 
   template <class T>
   static Value Of(const T& v);
+  // The bytes of T's Codec where it has one, although JSON could say it; As takes both.
+  template <class T>
+  static Value Encoded(const T& v);
   // INVALID_ARGUMENT says what was expected and what was there.
   template <class T>
   absl::StatusOr<T> As() const;
@@ -63,6 +71,7 @@ class Value {
   std::string text_, type_;
   std::vector<Value> list_;
   std::map<std::string, Value> fields_;
+  std::shared_ptr<internal::RemoteHandle> reference_;
 };
 
 namespace internal {
@@ -113,7 +122,25 @@ Value Value::Of(const T& v) {
 }
 
 template <class T>
+Value Value::Encoded(const T& v) {
+  if constexpr (Encodable<T> && !internal::Plain<T>) {
+    std::string bytes(Codec<T>::Size(v), '\0');
+    Codec<T>::Encode(v, std::as_writable_bytes(std::span(bytes)));
+    return Opaque(TypeName<T>(), std::move(bytes));
+  } else {
+    return Of<T>(v);
+  }
+}
+
+template <class T>
 absl::StatusOr<T> Value::As() const {
+  if constexpr (Encodable<T> && Speakable<T> && !internal::Plain<T>) {
+    if (kind_ == Kind::kOpaque) {
+      auto bytes = AsOpaque(TypeName<T>());
+      if (!bytes.ok()) return bytes.status();
+      return Codec<T>::Decode(std::as_bytes(std::span(*bytes)));
+    }
+  }
   if constexpr (std::same_as<T, Value>) {
     return *this;
   } else if constexpr (std::same_as<T, bool>) {
