@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "worker/environment/error_text.h"
+#include "worker/runnable/received.h"
 
 namespace puma::internal {
 
@@ -18,7 +19,7 @@ struct SubscriptionCore::Lane {
   bool ended = false;      // read to its end; only held values keep it
   bool completed = false;  // and there stood its completion
   bool let_go = false;
-  std::optional<RingItem> item;
+  RingItem item;  // that Peek has found
   uint64_t missed = 0;
   std::string copy;
   std::vector<std::byte> aligned;
@@ -26,6 +27,7 @@ struct SubscriptionCore::Lane {
 
 SubscriptionCore::SubscriptionCore(Parts parts) : parts_(std::move(parts)) {
   batch_ = std::clamp<size_t>(parts_.facts.capacity / 4, 1, 64);
+  port_ = parts_.facts.name;
 }
 SubscriptionCore::SubscriptionCore(absl::Status refused) : status_(std::move(refused)), ended_(true) {}
 SubscriptionCore::~SubscriptionCore() = default;
@@ -65,6 +67,7 @@ void SubscriptionCore::TakeMail() {
     } else if (each.kind == Mail::kLeft) {
       for (auto& lane : lanes_) {
         if (lane->id == each.lane) lane->left = each.left;
+        some_left_ = true;
       }
     } else if (each.kind == Mail::kOver) {
       over_ = each.over;
@@ -106,8 +109,9 @@ void SubscriptionCore::Attach(AttachOrder order) {
 
 // A publisher that left before this one opened is read first.
 bool SubscriptionCore::MayBeRead(const Lane& lane) const {
-  return !lane.ended && std::none_of(lanes_.begin(), lanes_.end(),
-                                     [&](const auto& other) { return !other->ended && other->left != 0 && other->left < lane.opened; });
+  if (lane.ended || !some_left_) return !lane.ended;
+  return std::none_of(lanes_.begin(), lanes_.end(),
+                      [&](const auto& other) { return !other->ended && other->left != 0 && other->left < lane.opened; });
 }
 
 absl::StatusOr<std::optional<RingItem>> SubscriptionCore::LookInto(Lane& lane) {
@@ -127,6 +131,12 @@ absl::StatusOr<std::optional<RingItem>> SubscriptionCore::LookInto(Lane& lane) {
 }
 
 SubscriptionCore::Found SubscriptionCore::Peek(Lane& lane) {
+  if (!lane.copies && lane.reader->PeekInto(lane.item) && lane.item.kind != MessageKind::kComplete) return Found::kValue;
+  return PeekSlowly(lane);
+}
+
+// All that can come but one more value to be read in place.
+SubscriptionCore::Found SubscriptionCore::PeekSlowly(Lane& lane) {
   const bool left = lane.left != 0;  // a look after it had left
   auto found = LookInto(lane);
   if (!found.ok()) {
@@ -135,13 +145,13 @@ SubscriptionCore::Found SubscriptionCore::Peek(Lane& lane) {
     EndLane(lane, false);
     return Found::kEnd;
   }
-  lane.item = *found;
-  if (!lane.item) {
+  if (!found->has_value()) {
     if (!left) return Found::kNothing;
     EndLane(lane, false);
     return Found::kEnd;
   }
-  if (lane.item->kind != MessageKind::kComplete) return Found::kValue;
+  lane.item = **found;
+  if (lane.item.kind != MessageKind::kComplete) return Found::kValue;
   if (completion_.ok()) completion_ = ErrorFromText(lane.reader->ring().ErrorText());
   EndLane(lane, true);
   return Found::kEnd;
@@ -151,8 +161,8 @@ SubscriptionCore::Lane* SubscriptionCore::Next() {
   bool again = true;
   while (again) {
     again = false;
-    for (size_t i = 0; i < lanes_.size() && !again; ++i) {
-      const size_t at = (turn_ + i) % lanes_.size();
+    if (turn_ >= lanes_.size()) turn_ = 0;
+    for (size_t i = 0, at = turn_; i < lanes_.size() && !again; ++i, at = at + 1 == lanes_.size() ? 0 : at + 1) {
       if (!MayBeRead(*lanes_[at])) continue;
       const Found found = Peek(*lanes_[at]);
       if (found == Found::kValue) {
@@ -183,6 +193,7 @@ void SubscriptionCore::LetGo(Lane& lane) {
 
 void SubscriptionCore::DropEnded() {
   std::erase_if(lanes_, [](const auto& lane) { return lane->let_go; });
+  some_left_ = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->left != 0; });
 }
 
 bool SubscriptionCore::AllRead() const {
@@ -207,9 +218,10 @@ void SubscriptionCore::CollectReaders(std::vector<LaneReader*>& out) {
 
 // ---- taking ----------------------------------------------------------------------------------------------------------------------------
 
-Received SubscriptionCore::MakeReceived(Lane& lane) const {
-  const RingItem& item = *lane.item;
-  Received received;
+void SubscriptionCore::Describe(Lane& lane) {
+  const RingItem& item = lane.item;
+  Received& received = received_;
+  received.undecodable = false;
   received.bytes = item.bytes;
   if (lane.copies && reinterpret_cast<uintptr_t>(item.bytes.data()) % parts_.type.alignment != 0) {
     lane.aligned.resize(item.bytes.size() + parts_.type.alignment);
@@ -224,15 +236,8 @@ Received SubscriptionCore::MakeReceived(Lane& lane) const {
   m.delivery = lane.reader->Deliveries();
   m.redelivered = m.delivery > 1;
   m.missed = lane.missed;
-  m.port = parts_.facts.name;
-  if (const Annotation* a = item.annotation) {
-    m.published_ns = a->published_ns;
-    m.cause_lane = a->cause_lane;
-    m.cause_number = a->cause_number;
-    m.cause_epoch = a->cause_epoch;
-    m.redelivered = m.redelivered || (a->flags & kFlagRedelivered) != 0;
-  }
-  return received;
+  m.port = port_;
+  Annotate(item.annotation, m);
 }
 
 // The item counts as taken, whatever its handler did.
@@ -240,7 +245,7 @@ void SubscriptionCore::AfterHandler(Lane& lane) {
   in_handler_ = false;
   if (parts_.type.destroy != nullptr) {
     void* object;
-    std::memcpy(&object, lane.item->bytes.data(), sizeof object);
+    std::memcpy(&object, lane.item.bytes.data(), sizeof object);
     parts_.type.destroy(object);
   }
   lane.missed = 0;
@@ -254,7 +259,8 @@ absl::Status SubscriptionCore::HandOver(Lane& lane, ReceivedRef on_value) {
     Lane& lane;
     ~Finisher() { core.AfterHandler(lane); }
   };
-  const Received received = MakeReceived(lane);
+  Describe(lane);
+  const Received& received = received_;
   lane.reader->Begin();
   in_handler_ = true;
   absl::Status status;
@@ -267,13 +273,15 @@ absl::Status SubscriptionCore::HandOver(Lane& lane, ReceivedRef on_value) {
       fmt::format("buffer \"{}\": message {} is skipped: {}", parts_.facts.name, received.message.sequence, std::string(status.message())));
 }
 
-std::optional<Received> SubscriptionCore::Look() {
-  if (ended_) return std::nullopt;
+const Received* SubscriptionCore::Look(std::string_view port) {
+  if (ended_) return nullptr;
   TakeMail();
-  if (!status_.ok() || completed_) return std::nullopt;
+  if (!status_.ok() || completed_) return nullptr;
   in_hand_ = Next();
-  if (in_hand_ == nullptr) return std::nullopt;
-  return MakeReceived(*in_hand_);
+  if (in_hand_ == nullptr) return nullptr;
+  port_ = port;
+  Describe(*in_hand_);
+  return &received_;
 }
 
 void SubscriptionCore::Begin() {
@@ -283,7 +291,9 @@ void SubscriptionCore::Begin() {
 
 void SubscriptionCore::Done() {
   AfterHandler(*in_hand_);
-  if (++looked_ % batch_ == 0) in_hand_->reader->StorePosition();
+  if (++since_stored_ < batch_) return;
+  since_stored_ = 0;
+  in_hand_->reader->StorePosition();
 }
 
 bool SubscriptionCore::CompletedNow(absl::Status& error) {
@@ -441,7 +451,7 @@ void SubscriptionCore::Leave() {
     for (auto& lane : lanes_) {
       for (auto item = lane->reader->Peek(); item.ok() && item->has_value() && (*item)->kind == MessageKind::kValue;
            item = lane->reader->Peek()) {
-        lane->item = *item;
+        lane->item = **item;
         AfterHandler(*lane);
       }
     }

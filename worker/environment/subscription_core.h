@@ -42,8 +42,9 @@ class SubscriptionCore {
   void PostOver(bool over);
   void PostInvalid(const absl::Status& why);
 
-  // For a runnable's loop, one value after the other: what is next (nothing: there is none now), Begin before its handler, Done after it.
-  std::optional<Received> Look();
+  // For a runnable's loop, one value after the other: what is next at its `port` (null: there is none now), Begin before its handler, Done
+  // after it.
+  const Received* Look(std::string_view port);
   void Begin();
   void Done();
   absl::Status TakeFault() { return std::exchange(fault_, absl::OkStatus()); }  // a lane was left
@@ -78,11 +79,12 @@ class SubscriptionCore {
   bool MayBeRead(const Lane& lane) const;
   Lane* Next();
   Found Peek(Lane& lane);
+  Found PeekSlowly(Lane& lane);
   absl::StatusOr<std::optional<RingItem>> LookInto(Lane& lane);
   void EndLane(Lane& lane, bool completed);
   void LetGo(Lane& lane);
   void DropEnded();
-  Received MakeReceived(Lane& lane) const;
+  void Describe(Lane& lane);
   absl::Status HandOver(Lane& lane, ReceivedRef on_value);
   void AfterHandler(Lane& lane);
   size_t HandOverRun(Lane& lane, RunRef on_run, size_t at_most, absl::Status& status);
@@ -95,9 +97,12 @@ class SubscriptionCore {
   Parts parts_;
   absl::Status status_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  Received received_;  // what a handler is given: one object, for making one anew takes longer than all the rest
+  std::string_view port_;
   Lane* in_hand_ = nullptr;  // of what Look has returned
-  size_t looked_ = 0;
+  size_t since_stored_ = 0;
   size_t turn_ = 0, hold_ = 0, batch_ = 1;
+  bool some_left_ = false;  // of the lanes, their publishers
   bool over_ = false;       // nobody counts as publisher any more
   bool completed_ = false;  // and the program has been told
   bool ended_ = false, invalid_ = false;

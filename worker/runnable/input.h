@@ -5,7 +5,6 @@
 #include <puma/runnable.h>
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,9 +26,9 @@ class Input {
   bool complete() const { return complete_; }           // nothing more will come
   const absl::Status& error() const { return error_; }  // why it is complete, if not for the good reason
 
-  // The next message, of a publisher after the one that the last batch was taken from. Nothing: there is none now. The view is valid until
-  // Finish. A lane that turns out to be corrupt is left and logged.
-  virtual std::optional<Received> Next(const Logger& log) = 0;
+  // The next message, of a publisher after the one that the last batch was taken from. Null: there is none now. Valid until Finish. A lane
+  // that turns out to be corrupt is left and logged.
+  virtual const Received* Next(const Logger& log) = 0;
   virtual void NextPublisher() {}  // a batch is over: another one's turn
   virtual void Begin() = 0;        // the handler of what Next returned is about to run
   virtual void Finish() = 0;       // it has returned: the message is done with

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "worker/control/failure.h"
+#include "worker/runnable/received.h"
 
 namespace puma::internal {
 namespace {
@@ -226,8 +227,8 @@ InputPort::Lane* InputPort::NextOf(Publisher& publisher, const Logger& log) {
   return nullptr;
 }
 
-std::optional<Received> InputPort::Next(const Logger& log) {
-  if (complete_) return std::nullopt;
+const Received* InputPort::Next(const Logger& log) {
+  if (complete_) return nullptr;
   for (size_t i = 0; i < publishers_.size(); ++i) {
     Publisher& publisher = *publishers_[turn_ % publishers_.size()];
     Lane* lane = NextOf(publisher, log);
@@ -237,36 +238,34 @@ std::optional<Received> InputPort::Next(const Logger& log) {
       continue;
     }
     in_hand_ = lane;
-    const RingItem& item = *lane->item;
-    Received received;
-    received.bytes = item.bytes;
-    if (wiring_.lossy && reinterpret_cast<uintptr_t>(item.bytes.data()) % declaration().type.alignment != 0) {
-      lane->aligned.resize(item.bytes.size() + declaration().type.alignment);
-      const size_t off = declaration().type.alignment - reinterpret_cast<uintptr_t>(lane->aligned.data()) % declaration().type.alignment;
-      std::memcpy(lane->aligned.data() + off, item.bytes.data(), item.bytes.size());
-      received.bytes = {lane->aligned.data() + off, item.bytes.size()};
-    }
-    Message& m = received.message;
-    m.sequence = item.number;
-    m.lane = lane->reader->ring().constants().lane_id;
-    m.epoch = lane->reader->ring().constants().epoch;
-    m.publisher = publisher.uid;
-    m.delivery = lane->reader->Deliveries();
-    m.redelivered = m.delivery > 1;
-    if (m.redelivered) lane->reader->CountRedelivery();
-    m.missed = lane->missed;
-    m.port = name();
-    if (const Annotation* a = item.annotation) {
-      m.published_ns = a->published_ns;
-      m.cause_lane = a->cause_lane;
-      m.cause_number = a->cause_number;
-      m.cause_epoch = a->cause_epoch;
-      m.redelivered = m.redelivered || (a->flags & kFlagRedelivered) != 0;
-    }
-    return received;
+    Describe(publisher, *lane);
+    return &received_;
   }
   CheckComplete();
-  return std::nullopt;
+  return nullptr;
+}
+
+void InputPort::Describe(const Publisher& publisher, Lane& lane) {
+  const RingItem& item = *lane.item;
+  received_.bytes = item.bytes;
+  received_.undecodable = false;
+  if (wiring_.lossy && reinterpret_cast<uintptr_t>(item.bytes.data()) % declaration().type.alignment != 0) {
+    lane.aligned.resize(item.bytes.size() + declaration().type.alignment);
+    const size_t off = declaration().type.alignment - reinterpret_cast<uintptr_t>(lane.aligned.data()) % declaration().type.alignment;
+    std::memcpy(lane.aligned.data() + off, item.bytes.data(), item.bytes.size());
+    received_.bytes = {lane.aligned.data() + off, item.bytes.size()};
+  }
+  Message& m = received_.message;
+  m.sequence = item.number;
+  m.lane = lane.reader->ring().constants().lane_id;
+  m.epoch = lane.reader->ring().constants().epoch;
+  m.publisher = publisher.uid;
+  m.delivery = lane.reader->Deliveries();
+  m.redelivered = m.delivery > 1;
+  if (m.redelivered) lane.reader->CountRedelivery();
+  m.missed = lane.missed;
+  m.port = name();
+  Annotate(item.annotation, m);
 }
 
 void InputPort::CheckComplete() {

@@ -13,6 +13,7 @@ namespace {
 
 // Marks the thread as busy with user code, for whoever watches for hangs.
 void MarkBusy(RunContext& context) { context.busy_since->store(static_cast<uint64_t>(CoarseNanos()), std::memory_order_relaxed); }
+void CountOne(Word64& word) { word.store(word.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }  // of one writer
 void MarkIdle(RunContext& context) { context.busy_since->store(0, std::memory_order_relaxed); }
 
 }  // namespace
@@ -103,7 +104,7 @@ absl::Status RunnableCore::Handle(Input& input, const Received& received) {
     return status;
   }
   input.Finish();
-  context_.finished->fetch_add(1, std::memory_order_relaxed);
+  CountOne(*context_.finished);
   return absl::OkStatus();
 }
 
@@ -112,8 +113,8 @@ absl::Status RunnableCore::ServeInput(Input& input, bool& more) {
   int64_t stored_at = 0;
   size_t served = 0;
   for (; served < input.batch(); ++served) {
-    std::optional<Received> received = input.Next(logger_);
-    if (!received.has_value()) break;
+    const Received* const received = input.Next(logger_);
+    if (received == nullptr) break;
     if (absl::Status status = Handle(input, *received); !status.ok()) return status;
     const int64_t entered = static_cast<int64_t>(context_.busy_since->load(std::memory_order_relaxed));
     if (entered != stored_at && stored_at != 0) input.StorePositions();  // slow handlers: their slots are free at once

@@ -11,16 +11,12 @@ void SubscriptionInput::Connect(std::shared_ptr<internal::SubscriptionCore> subs
   connected_ = true;
 }
 
-std::optional<internal::Received> SubscriptionInput::Next(const Logger& log) {
-  if (complete_) return std::nullopt;
-  auto received = subscription_->Look();
+const internal::Received* SubscriptionInput::Next(const Logger& log) {
+  if (complete_) return nullptr;
+  const internal::Received* const received = subscription_->Look(name());
   if (absl::Status fault = subscription_->TakeFault(); !fault.ok()) log.error("input \"{}\": {}", name(), std::string(fault.message()));
-  if (received) {
-    received->message.port = name();
-    return received;
-  }
-  complete_ = subscription_->CompletedNow(error_);
-  return std::nullopt;
+  if (received == nullptr) complete_ = subscription_->CompletedNow(error_);
+  return received;
 }
 
 void SubscriptionInput::StorePositions() {

@@ -2,7 +2,6 @@
 #define PUMA_WORKER_RUNNER_SUBSCRIPTION_INPUT_H_
 // An input of a program's own runnable: a subscription of a buffer of its environment.
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "worker/environment/subscription_core.h"
@@ -16,7 +15,7 @@ class SubscriptionInput final : public internal::Input {
   ~SubscriptionInput() override { Leave(); }
   void Connect(std::shared_ptr<internal::SubscriptionCore> subscription);
 
-  std::optional<internal::Received> Next(const Logger& log) override;
+  const internal::Received* Next(const Logger& log) override;
   void Begin() override { subscription_->Begin(); }
   void Finish() override { subscription_->Done(); }
   void Fail() override { subscription_->Done(); }  // the value counts as taken
