@@ -4,10 +4,7 @@
 // runs. The halves are two objects, with threads as with processes; a plain member is simply one per half. Each half is used by one thread
 // at a time; Shared by any.
 #include <atomic>
-#include <bit>
-#include <concepts>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,6 +14,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "puma/cell.h"
 #include "puma/runnable.h"
 
 namespace puma {
@@ -61,6 +59,30 @@ class AttributeBase {
   const Allowed allowed_;
 };
 
+namespace internal {
+
+// Without a codec the class has said so: nothing more of it here.
+template <class T>
+std::string Encoded(const T& value) {
+  std::string bytes;
+  if constexpr (Encodable<T>) {
+    bytes.resize(Codec<T>::Size(value));
+    Codec<T>::Encode(value, std::as_writable_bytes(std::span(bytes)));
+  }
+  return bytes;
+}
+template <class T, class Take>
+absl::Status Decoded(std::string_view bytes, Take take) {
+  if constexpr (Encodable<T>) {
+    auto value = Codec<T>::Decode(std::as_bytes(std::span(bytes)));
+    if (!value.ok()) return value.status();
+    take(*std::move(value));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace internal
+
 // What the next four have in common: a value, used like a pointer to it.
 template <class T>
 class HeldAttribute : public AttributeBase {
@@ -96,16 +118,9 @@ class Copied final : public HeldAttribute<T> {
   }
 
  private:
-  std::string Save() const override {
-    std::string bytes(Codec<T>::Size(*this->value_), '\0');
-    Codec<T>::Encode(*this->value_, std::as_writable_bytes(std::span(bytes)));
-    return bytes;
-  }
+  std::string Save() const override { return internal::Encoded<T>(*this->value_); }
   absl::Status Load(std::string_view saved) override {
-    auto value = Codec<T>::Decode(std::as_bytes(std::span(saved)));
-    if (!value.ok()) return value.status();
-    this->value_.emplace(*std::move(value));
-    return absl::OkStatus();
+    return internal::Decoded<T>(saved, [this](T&& value) { this->value_.emplace(std::move(value)); });
   }
 };
 
@@ -161,42 +176,15 @@ class ScopeSpecific final : public HeldAttribute<T> {
 
 // One lock-free cell that both halves see, from Start on, in one process or two. Thread-safe. Under the host: the child's own.
 template <class T>
-class Shared final : public AttributeBase {
-  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8,
-                "puma: Shared<T> is one lock-free cell of at most 8 bytes; send bigger things through a port");
+class Shared final : public AttributeBase, public internal::CellOperations<Shared<T>, T> {
+  static_assert(internal::FitsCell<T>, "puma: Shared<T> is one lock-free cell of at most 8 bytes; send bigger things through a port");
 
  public:
   Shared(Setup& setup, std::string_view name, T initial = T())
-      : AttributeBase(setup, name, kBothHalves), own_(Word(initial)), cell_(&own_) {}
-  T load() const { return Value(cell()->load(std::memory_order_acquire)); }
-  void store(T value) { cell()->store(Word(value), std::memory_order_release); }
-  T exchange(T value) { return Value(cell()->exchange(Word(value), std::memory_order_acq_rel)); }
-  // False: it was another value, which `expected` is now.
-  bool compare_exchange(T& expected, T desired) {
-    uint64_t word = Word(expected);
-    const bool done = cell()->compare_exchange_strong(word, Word(desired), std::memory_order_acq_rel, std::memory_order_acquire);
-    if (!done) expected = Value(word);
-    return done;
-  }
-  // The value before.
-  T fetch_add(T by) requires(std::integral<T> || std::floating_point<T>) {
-    T before = load();
-    while (!compare_exchange(before, static_cast<T>(before + by))) {
-    }
-    return before;
-  }
+      : AttributeBase(setup, name, kBothHalves), own_(Shared::Word(initial)), cell_(&own_) {}
 
  private:
-  static uint64_t Word(const T& value) {
-    uint64_t word = 0;
-    std::memcpy(&word, &value, sizeof value);
-    return word;
-  }
-  static T Value(uint64_t word) {
-    T value;
-    std::memcpy(&value, &word, sizeof value);
-    return value;
-  }
+  friend class internal::CellOperations<Shared<T>, T>;
   std::atomic<uint64_t>* cell() const { return cell_.load(std::memory_order_acquire); }
   void Join(AttributeBase& parent) override { cell_.store(static_cast<Shared&>(parent).cell(), std::memory_order_release); }
   bool has_cell() const override { return true; }
@@ -235,28 +223,23 @@ class Managed final : public AttributeBase {
     return absl::FailedPreconditionError("it may not be shared with a " + std::string(processes ? "process" : "thread"));
   }
   std::string Save() const override {
-    if constexpr (kProcess == InProcess::kCopied) {
-      if (value_ == nullptr) return "";
-      std::string bytes(1 + Codec<T>::Size(*value_), '\1');
-      Codec<T>::Encode(*value_, std::as_writable_bytes(std::span(bytes)).subspan(1));
-      return bytes;
-    }
+    if constexpr (kProcess == InProcess::kCopied) return value_ == nullptr ? "" : "1" + internal::Encoded<T>(*value_);
     return "";
   }
   absl::Status Load(std::string_view saved) override {
     if constexpr (kProcess == InProcess::kCopied) {
       value_ = nullptr;
       if (saved.empty()) return absl::OkStatus();
-      auto value = Codec<T>::Decode(std::as_bytes(std::span(saved)).subspan(1));
-      if (!value.ok()) return value.status();
-      value_ = std::make_shared<T>(*std::move(value));
+      return internal::Decoded<T>(saved.substr(1), [this](T&& value) { value_ = std::make_shared<T>(std::move(value)); });
+    } else {
+      return absl::OkStatus();
     }
-    return absl::OkStatus();
   }
   void Join(AttributeBase& parent) override {
     const std::shared_ptr<T>& theirs = static_cast<Managed&>(parent).value_;
     if constexpr (kThread == InThread::kShared) value_ = theirs;
-    if constexpr (kThread == InThread::kCopied) value_ = theirs == nullptr ? nullptr : std::make_shared<T>(*theirs);
+    if constexpr (kThread == InThread::kCopied && std::is_copy_constructible_v<T>)
+      value_ = theirs == nullptr ? nullptr : std::make_shared<T>(*theirs);
   }
   std::shared_ptr<T> value_;
 };
