@@ -29,6 +29,11 @@ class LocalLink final : public KeeperLink {
   absl::StatusOr<BufferFacts> FindBuffer(uint64_t maker, std::string_view name) override { return keeper_.FindBuffer(maker, name); }
   absl::StatusOr<uint64_t> ReserveSeat(uint64_t buffer) override { return keeper_.ReserveSeat(party_, buffer); }
   void LeaveSeat(uint64_t seat) override { keeper_.LeaveSeat(seat); }
+  absl::StatusOr<uint64_t> KeepPage(uint64_t maker, std::string_view name, KeptPage page) override {
+    return environment_.pages().Keep(nullptr, maker, name, std::move(page));
+  }
+  absl::StatusOr<KeptPage> FindPage(uint64_t maker, std::string_view name) override { return environment_.pages().Find(maker, name); }
+  void DropPage(uint64_t page) override { environment_.pages().Drop(nullptr, page); }
   absl::StatusOr<PartySocket> NewParty(int pidfd) override {
     auto made = environment_.MakeParty(UniqueFd(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0)));
     if (!made.ok()) return made.status();

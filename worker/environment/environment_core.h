@@ -13,6 +13,7 @@
 #include "worker/environment/broker.h"
 #include "worker/environment/ends.h"
 #include "worker/environment/keeper.h"
+#include "worker/environment/page_table.h"
 #include "worker/platform/mutex.h"
 
 namespace puma::internal {
@@ -28,6 +29,7 @@ class EnvironmentCore {
   ~EnvironmentCore();
   Kind kind() const { return kind_; }
   Keeper* keeper() { return keeper_.get(); }  // null: a child
+  PageTable& pages() { return pages_; }       // with a keeper only
   KeeperLink& link() { return *link_; }
   Ends& ends() { return *ends_; }
   Broker& broker() { return *broker_; }
@@ -42,6 +44,7 @@ class EnvironmentCore {
  private:
   const Kind kind_;
   std::atomic<uint64_t> last_range_{1}, last_maker_;
+  PageTable pages_;
   std::unique_ptr<Broker> broker_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<Ends> ends_;

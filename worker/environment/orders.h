@@ -5,12 +5,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/platform/unique_fd.h"
+#include "worker/primitives/page.h"
 
 namespace puma::internal {
 
@@ -73,6 +76,11 @@ struct PartySocket {
   UniqueFd socket;
   uint64_t range = 0;
 };
+// A primitive by its name.
+struct KeptPage {
+  std::string type;  // "lock", "atomic int", ...
+  std::shared_ptr<PrimitivePage> page;
+};
 using Answer = std::function<void(const absl::Status&)>;
 
 // The keeper, as a process that has ends sees it. The numbers of lanes and subscriptions are given by that process, from its own range.
@@ -94,6 +102,10 @@ class KeeperLink {
   virtual void LaneDone(uint64_t subscription, uint64_t lane, bool completed) = 0;  // read to its end
   virtual void Delivered(uint64_t subscription) = 0;                                // its completion
   virtual void CloseSubscription(uint64_t subscription) = 0;
+  // The page of a primitive, which its maker has made. Returns its number, to drop it by.
+  virtual absl::StatusOr<uint64_t> KeepPage(uint64_t maker, std::string_view name, KeptPage page) = 0;
+  virtual absl::StatusOr<KeptPage> FindPage(uint64_t maker, std::string_view name) = 0;
+  virtual void DropPage(uint64_t page) = 0;
   virtual absl::StatusOr<PartySocket> NewParty(int pidfd) = 0;  // for a child process that this one has started
 };
 

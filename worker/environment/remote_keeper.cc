@@ -100,6 +100,27 @@ absl::StatusOr<uint64_t> RemoteKeeper::ReserveSeat(uint64_t buffer) {
 }
 void RemoteKeeper::LeaveSeat(uint64_t seat) { Call({.kind = PacketKind::kLeaveSeat, .numbers = {seat}}).IgnoreError(); }
 
+absl::StatusOr<uint64_t> RemoteKeeper::KeepPage(uint64_t maker, std::string_view name, KeptPage page) {
+  WirePacket packet{.kind = PacketKind::kKeepPage, .numbers = {maker}, .texts = {std::string(name), page.type}};
+  auto fd = page.page->Duplicate();
+  if (!fd.ok()) return fd.status();
+  packet.fds.push_back(*std::move(fd));
+  auto answer = Call(std::move(packet));
+  if (!answer.ok()) return answer.status();
+  return answer->numbers[0];
+}
+
+absl::StatusOr<KeptPage> RemoteKeeper::FindPage(uint64_t maker, std::string_view name) {
+  auto answer = Call({.kind = PacketKind::kFindPage, .numbers = {maker}, .texts = {std::string(name)}});
+  if (!answer.ok()) return answer.status();
+  if (answer->fds.size() != 1 || answer->texts.size() < 2) return absl::DataLossError("an answer without its page");
+  auto page = PrimitivePage::Map(std::move(answer->fds[0]));
+  if (!page.ok()) return page.status();
+  return KeptPage{answer->texts[1], *std::move(page)};
+}
+
+void RemoteKeeper::DropPage(uint64_t page) { Call({.kind = PacketKind::kDropPage, .numbers = {page}}).IgnoreError(); }
+
 absl::StatusOr<PartySocket> RemoteKeeper::NewParty(int pidfd) {
   WirePacket packet{.kind = PacketKind::kNewParty};
   packet.fds.emplace_back(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0));

@@ -33,6 +33,9 @@ class RemoteKeeper final : public KeeperLink {
   void LaneDone(uint64_t subscription, uint64_t lane, bool completed) override;
   void Delivered(uint64_t subscription) override;
   void CloseSubscription(uint64_t subscription) override;
+  absl::StatusOr<uint64_t> KeepPage(uint64_t maker, std::string_view name, KeptPage page) override;
+  absl::StatusOr<KeptPage> FindPage(uint64_t maker, std::string_view name) override;
+  void DropPage(uint64_t page) override;
   absl::StatusOr<PartySocket> NewParty(int pidfd) override;
 
  private:

@@ -77,6 +77,25 @@ void RemoteParty::MakeParty(uint64_t call, UniqueFd pidfd) {
   Send(std::move(reply));
 }
 
+void RemoteParty::KeepPage(WirePacket packet) {
+  if (packet.texts.size() != 2 || packet.fds.size() != 1) return Reply(packet.call, absl::DataLossError("a page without its name"));
+  auto page = PrimitivePage::Map(std::move(packet.fds[0]));
+  if (!page.ok()) return Reply(packet.call, page.status());
+  auto kept = environment_.pages().Keep(this, packet.numbers[0], packet.texts[0], {packet.texts[1], *std::move(page)});
+  if (!kept.ok()) return Reply(packet.call, kept.status());
+  Send({.kind = PacketKind::kReply, .call = packet.call, .numbers = {*kept}, .texts = {""}});
+}
+
+void RemoteParty::FindPage(const WirePacket& packet) {
+  auto found = environment_.pages().Find(packet.numbers[0], packet.texts.empty() ? "" : packet.texts[0]);
+  if (!found.ok()) return Reply(packet.call, found.status());
+  auto fd = found->page->Duplicate();
+  if (!fd.ok()) return Reply(packet.call, fd.status());
+  WirePacket reply{.kind = PacketKind::kReply, .call = packet.call, .texts = {"", found->type}};
+  reply.fds.push_back(*std::move(fd));
+  Send(std::move(reply));
+}
+
 // ---- the socket ------------------------------------------------------------------------------------------------------------------------
 
 void RemoteParty::Send(WirePacket packet) {
@@ -116,7 +135,9 @@ bool RemoteParty::Serve(short events) {
 }
 
 void RemoteParty::Over() {
-  if (!std::exchange(over_, true)) keeper_.PartyGone(*this);
+  if (std::exchange(over_, true)) return;
+  keeper_.PartyGone(*this);
+  environment_.pages().PartyGone(*this);
 }
 
 void RemoteParty::Handle(WirePacket packet) {
@@ -149,6 +170,13 @@ void RemoteParty::Handle(WirePacket packet) {
       return Reply(packet.call, absl::OkStatus());
     case PacketKind::kNewParty:
       return MakeParty(packet.call, fd(0));
+    case PacketKind::kKeepPage:
+      return KeepPage(std::move(packet));
+    case PacketKind::kFindPage:
+      return FindPage(packet);
+    case PacketKind::kDropPage:
+      environment_.pages().Drop(this, n[0]);
+      return Reply(packet.call, absl::OkStatus());
     case PacketKind::kOpenPublisher:
       return Reply(packet.call, keeper_.OpenPublisher(*this, n[0], n[1], fd(0), n[2]));
     case PacketKind::kPublisherCompleted:

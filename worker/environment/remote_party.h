@@ -37,6 +37,8 @@ class RemoteParty final : public Party, public Served {
   void Reply(uint64_t call, const absl::Status& status);
   void Reply(uint64_t call, const absl::StatusOr<BufferFacts>& facts);
   void MakeParty(uint64_t call, UniqueFd pidfd);
+  void KeepPage(WirePacket packet);
+  void FindPage(const WirePacket& packet);
 
   EnvironmentCore& environment_;
   Keeper& keeper_;

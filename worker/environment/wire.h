@@ -40,6 +40,9 @@ enum class PacketKind : uint32_t {
   kReserveSeat,
   kLeaveSeat,
   kNewParty,
+  kKeepPage,
+  kFindPage,
+  kDropPage,
   // To who has started the child.
   kRunning = 64,
   kNews,   // look at what the child has written

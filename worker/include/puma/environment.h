@@ -12,6 +12,7 @@
 
 #include "puma/buffer.h"
 #include "puma/event.h"
+#include "puma/primitives.h"
 #include "puma/runner.h"
 #include "puma/subscription.h"
 
@@ -156,6 +157,25 @@ class Environment {
   // Runs `function`, which is a plain one of this program or of a library that it is linked with. It finds the buffers with OpenBuffer.
   Job Launch(std::string_view name, Function function, std::vector<std::string> arguments = {});
 
+  // What threads or processes wait for, hold and count together: <puma/primitives.h>. Create makes one; Open finds, by its name, one that
+  // the program which made the environment has created, or this runnable.
+  AutoResetEvent CreateAutoResetEvent(std::string_view name);
+  AutoResetEvent OpenAutoResetEvent(std::string_view name);
+  ManualEvent CreateManualEvent(std::string_view name);
+  ManualEvent OpenManualEvent(std::string_view name);
+  Lock CreateLock(std::string_view name);
+  Lock OpenLock(std::string_view name);
+  Condition CreateCondition(std::string_view name);
+  Condition OpenCondition(std::string_view name);
+  template <class T>
+  Atomic<T> CreateAtomic(std::string_view name, T initial = T()) {
+    return Atomic<T>(MakePrimitive(name, "atomic " + TypeInfo::Of<T>().name(), Atomic<T>::Word(initial)));
+  }
+  template <class T>
+  Atomic<T> OpenAtomic(std::string_view name) {
+    return Atomic<T>(FindPrimitive(name, "atomic " + TypeInfo::Of<T>().name()));
+  }
+
   explicit Environment(std::shared_ptr<internal::EnvironmentCore> core, uint64_t maker = 0) : core_(std::move(core)), maker_(maker) {}
   const std::shared_ptr<internal::EnvironmentCore>& core() const { return core_; }
 
@@ -163,6 +183,8 @@ class Environment {
   std::shared_ptr<internal::RunnerCore> MakeRunner(std::string_view name, internal::RunnableType type, RunnerOptions options);
   std::pair<std::shared_ptr<internal::BufferCore>, std::shared_ptr<void>> MakeBuffer(std::string_view, TypeInfo, BufferOptions);
   std::shared_ptr<internal::BufferCore> FindBuffer(std::string_view, TypeInfo);
+  std::shared_ptr<internal::PrimitiveCore> MakePrimitive(std::string_view name, std::string_view type, uint64_t cell);
+  std::shared_ptr<internal::PrimitiveCore> FindPrimitive(std::string_view name, std::string_view type);
   std::shared_ptr<internal::EnvironmentCore> core_;
   uint64_t maker_;  // whose names of buffers it knows
 };
