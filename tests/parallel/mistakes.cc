@@ -1,4 +1,4 @@
-// Mistakes that the compiler refuses, each with one short text: explained.cmake compiles them one by one.
+// Mistakes that the compiler refuses, each with one short text: cmake/PumaMistakes.cmake compiles them one by one.
 #include <puma/parallel.h>
 #include <puma/proxy.h>
 
@@ -55,17 +55,19 @@ void Jobs(puma::Environment& env) {
 #if defined(CAPTURE)  // puma: a job may not capture: captures can't reach another process. Pass values as arguments
   double factor = 2;
   static_cast<void>(pool.Submit([factor](double x) { return x * factor; }, 1.0));
-#elif defined(POINTER)        // puma: give a function as Submit<&Function>(args...), so that a process can find it
+#elif defined(POINTER)             // puma: give a function as Submit<&Function>(args...), so that a process can find it
   static_cast<void>(pool.Submit(&Half, 1.0));
-#elif defined(JOB_ARGUMENT)   // puma: an argument of this job can't be passed: use plain types or give it a puma::Codec
+#elif defined(JOB_ARGUMENT)        // puma: an argument of this job can't be passed: use plain types or give it a puma::Codec
   static_cast<void>(executor.Submit([](const NotPassable&) { return 1; }, NotPassable()));
-#elif defined(JOB_COUNT)      // puma: wrong arguments for this job
+#elif defined(JOB_COUNT)           // puma: wrong arguments for this job
   static_cast<void>(pool.Submit<&Half>(1.0, 2.0));
-#elif defined(JOB_RESULT)     // puma: this job's result can't be passed: use a plain type or give it a puma::Codec
+#elif defined(JOB_RESULT)          // puma: this job's result can't be passed: use a plain type or give it a puma::Codec
   static_cast<void>(executor.Submit<&Odd>(1));
-#elif defined(POOL_RESULT)    // puma: this job's result is not what the pool collects
+#elif defined(POOL_WITHOUT_CODEC)  // puma: a pool's results travel through a buffer: use a plain type or give it a puma::Codec
+  puma::Pool<NotPassable> odd(env, 1, "odd", env.CreateBuffer<NotPassable>("odd"));
+#elif defined(POOL_RESULT)         // puma: this job's result is not what the pool collects
   static_cast<void>(pool.Submit([](int) { return std::string(); }, 1));
-#elif defined(MAP_ARGUMENTS)  // puma: wrong arguments for this job
+#elif defined(MAP_ARGUMENTS)       // puma: wrong arguments for this job
   static_cast<void>(executor.Map<&Half>(std::vector<std::string>{}));
 #endif
 }

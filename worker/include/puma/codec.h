@@ -171,7 +171,9 @@ absl::Status AsStatus(F&& f) {
 
 template <class T, class F>
 absl::Status WithValue(const Received& r, F&& f) {
-  if constexpr (ThreadOnly<T>) {
+  if constexpr (!CrossesProcesses<T> && !ThreadOnly<T>) {
+    return absl::OkStatus();  // whoever declares such a port or buffer is refused
+  } else if constexpr (ThreadOnly<T>) {
     T* object;
     std::memcpy(&object, r.bytes.data(), sizeof object);
     return f(std::move(*object));

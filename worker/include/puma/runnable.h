@@ -257,7 +257,8 @@ class Setup {
 
   template <class T>
   T Param(std::string_view name, T default_value, std::string_view help) {
-    Value value = Value::Of<T>(default_value);
+    Value value;
+    if constexpr (Speakable<T>) value = Value::Of<T>(default_value);
     return GetParam<T>(name, &value, std::move(default_value), help);
   }
   std::string Param(std::string_view name, const char* default_value, std::string_view help) {

@@ -157,11 +157,11 @@ class Runner : public AnyRunner {
     static_assert(sizeof...(P) == sizeof...(A), "puma: wrong number of arguments for this command");
     if constexpr (sizeof...(P) == sizeof...(A)) {
       static_assert((std::is_convertible_v<A&&, std::decay_t<P>> && ...), "puma: wrong argument types for this command");
-      return Future<internal::ResultOfT<R>>(
-          Send(key, {Value::Of<std::decay_t<P>>(std::decay_t<P>(std::forward<A>(args)))...}, within, answered));
-    } else {
-      return Future<internal::ResultOfT<R>>(nullptr);
+      if constexpr ((std::is_convertible_v<A&&, std::decay_t<P>> && ...))
+        return Future<internal::ResultOfT<R>>(
+            Send(key, {Value::Of<std::decay_t<P>>(std::decay_t<P>(std::forward<A>(args)))...}, within, answered));
     }
+    return Future<internal::ResultOfT<R>>(nullptr);
   }
 };
 

@@ -114,10 +114,12 @@ Value Value::Of(const T& v) {
     std::map<std::string, Value> fields;
     for (const auto& [name, e] : v) fields.emplace(name, Of<typename T::mapped_type>(e));
     return Map(std::move(fields));
-  } else {
+  } else if constexpr (Encodable<T>) {
     std::string bytes(Codec<T>::Size(v), '\0');
     Codec<T>::Encode(v, std::as_writable_bytes(std::span(bytes)));
     return Opaque(TypeName<T>(), std::move(bytes));
+  } else {
+    return Value();  // refused above
   }
 }
 

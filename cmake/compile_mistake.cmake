@@ -1,0 +1,42 @@
+# cmake -DCOMPILER= -DCOMPILER_ID= -DROOT= -DHEADERS= -DFILE= -DCASE= -P: compiles one mistake of FILE (see PumaMistakes.cmake); CASE=NONE:
+# FILE without any; CASE=HEADERS: what the others have in common.
+cmake_minimum_required(VERSION 3.25)
+set(compile ${COMPILER} -std=c++20 -DFMT_SHARED -I${ROOT}/worker/include)
+
+function(compile_or_fail)
+  execute_process(COMMAND ${compile} ${ARGN} RESULT_VARIABLE result ERROR_VARIABLE said OUTPUT_QUIET)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "without a mistake it does not compile:\n${said}")
+  endif()
+endfunction()
+
+if(CASE STREQUAL "HEADERS")
+  if(COMPILER_ID MATCHES "Clang")
+    set(made ${HEADERS}.pch)
+  else()
+    set(made ${HEADERS}.gch)
+  endif()
+  compile_or_fail(-x c++-header ${HEADERS} -o ${made})
+  return()
+elseif(CASE STREQUAL "NONE")
+  compile_or_fail(-fsyntax-only ${FILE})
+  return()
+endif()
+
+execute_process(COMMAND ${compile} -fsyntax-only -include ${HEADERS} -D${CASE} ${FILE}
+                RESULT_VARIABLE result ERROR_VARIABLE said OUTPUT_QUIET)
+if(result EQUAL 0)
+  message(FATAL_ERROR "${CASE} compiles")
+endif()
+file(STRINGS ${FILE} line REGEX "defined\\(${CASE}\\)")
+string(REGEX REPLACE ".*// " "" expected "${line}")
+string(REPLACE "\\;" ";" expected "${expected}")  # as file(STRINGS) has escaped it
+string(FIND "${said}" "${expected}" at)
+if(at EQUAL -1 OR expected STREQUAL "")
+  message(FATAL_ERROR "expected: ${expected}\nsaid:\n${said}")
+endif()
+string(REGEX MATCHALL " error: " errors "${said}")
+list(LENGTH errors count)
+if(count GREATER 2)
+  message(FATAL_ERROR "${count} errors for one mistake:\n${said}")
+endif()
