@@ -21,7 +21,8 @@ install(EXPORT pumaTargets NAMESPACE puma:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/pumaConfig.cmake.in ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake
   INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_FULL_BINDIR PUMA_MODULE_DIR)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/package/pumaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake ${PROJECT_BINARY_DIR}/package/pumaConfigVersion.cmake cmake/PumaModule.cmake
+install(FILES ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake ${PROJECT_BINARY_DIR}/package/pumaConfigVersion.cmake cmake/PumaModule.cmake cmake/PumaTest.cmake
+              cmake/puma_test_main.cc
         DESTINATION ${package_dir})
 
 # The example module, the promise to clients, and the service.

@@ -90,6 +90,26 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(len(files), 1)
         self.assertRegex(files[0].read_text(), r" DEBUG imaging imaging\.sobel \d+ main\.cc:main:\d+ 12 edges in pumas\.png\n$")
 
+    def run_tests_of(self, source, expected):
+        """Builds a project outside of the tree and runs its tests with ctest."""
+        build = self.folder / (source.name + "-build")
+        run("cmake", "-S", source, "-B", build, "-G", options.generator, f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_CXX_COMPILER={options.compiler}",
+            "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror -O0")
+        run("cmake", "--build", build)
+        said = run("ctest", "--test-dir", build, "--output-on-failure")
+        self.assertIn(f"100% tests passed, 0 tests failed out of {expected}", said)
+
+    def test_a_users_tests_build_and_pass_against_an_install(self):
+        source = self.folder / "averager"
+        shutil.copytree(options.source / "worker/examples/averager", source)
+        self.run_tests_of(source, (source / "averager_test.cc").read_text().count("\nTEST("))
+
+    def test_the_readmes_unit_test_passes(self):
+        source = self.hello()
+        with open(source / "CMakeLists.txt", "a") as cmake:
+            cmake.write((source / "hello_test.cmake").read_text())
+        self.run_tests_of(source, 1)
+
     def test_the_readmes_first_runnable_builds(self):
         self.assertLess(len(readme_files()["hello.cc"].splitlines()), 40)
         self.build_module("hello", self.hello())

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "worker/logging/record_sink.h"
 #include "worker/platform/system.h"
@@ -46,6 +47,10 @@ ThreadScope::ThreadScope(const Logger& logger, uint32_t slot) : previous_logger_
 ThreadScope::~ThreadScope() {
   thread_logger = previous_logger_;
   thread_slot = previous_slot_;
+}
+
+ThreadIdentity ExchangeThreadIdentity(ThreadIdentity identity) {
+  return {std::exchange(thread_logger, identity.logger), std::exchange(thread_slot, identity.slot_plus_one)};
 }
 
 uint32_t CurrentSlotPlusOne() { return thread_slot; }

@@ -79,6 +79,12 @@ class ThreadScope {
   const Logger* previous_logger_;
   uint32_t previous_slot_;
 };
+// The same by hand, for who runs several runnables on one thread in turns. Returns who it was.
+struct ThreadIdentity {
+  const Logger* logger = nullptr;
+  uint32_t slot_plus_one = 0;
+};
+ThreadIdentity ExchangeThreadIdentity(ThreadIdentity identity);
 uint32_t CurrentSlotPlusOne();  // 0: not a runnable's thread. Async-signal-safe
 
 }  // namespace puma::logging

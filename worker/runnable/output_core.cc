@@ -193,6 +193,7 @@ absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration
   const bool own_thread = context_->OnOwnThread();
   if (own_thread && context_->store_positions) context_->store_positions();
   const absl::Time deadline = at_most == absl::InfiniteDuration() ? absl::InfiniteFuture() : MonotonicTime() + at_most;
+  const absl::Duration give_up = absl::Nanoseconds(context_->Now()) + at_most;
   while (true) {
     const uint32_t version = gates_version_.load(std::memory_order_acquire);
     const bool any_living = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->living(); });
@@ -207,12 +208,20 @@ absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration
     const CommandSource* commands = context_->commands.load(std::memory_order_acquire);
     if (commands != nullptr) wait.command_tail = commands->tail_word();
     wait.interrupted = [&] { return context_->StopAsked() || gates_version_.load(std::memory_order_acquire) != version; };
+    if (context_->stepper != nullptr) wait.deadline = absl::InfinitePast();
     auto ready = WaitForRoom(rings, bytes, wait);
     if (ready.ok()) return owners[*ready];
+    if (absl::IsDeadlineExceeded(ready.status()) && LetTake(give_up)) continue;
     if (!absl::IsCancelled(ready.status())) return ready.status();
     if (!open_.load(std::memory_order_acquire)) return NotOpen();
     if (context_->StopAsked()) return absl::CancelledError(fmt::format("{}: stopped while it waited for room", Place()));
   }
+}
+
+// Run inline, whoever takes comes between steps. False: it is too late, or there is nobody.
+bool OutputCore::LetTake(absl::Duration give_up) {
+  const absl::Duration left = give_up - absl::Nanoseconds(context_->Now());
+  return context_->stepper != nullptr && left > absl::ZeroDuration() && context_->stepper->Wait(left);
 }
 
 absl::StatusOr<MutableBytes> OutputCore::Full(size_t bytes, OnFull on_full, absl::Duration waited) {
@@ -228,7 +237,7 @@ absl::StatusOr<MutableBytes> OutputCore::Full(size_t bytes, OnFull on_full, absl
     fmt::format_to(std::back_inserter(what), ": it has room for more messages, but not for {} bytes beside what its {} bytes hold", bytes,
                    ring.constants().payload_bytes);
   }
-  if (on_full == OnFull::kError) return absl::ResourceExhaustedError(what);
+  if (on_full == OnFull::kError || on_full == OnFull::kBlock) return absl::ResourceExhaustedError(what);
   ++dropped_;
   const int64_t now = MonotonicNanos();
   if (on_full == OnFull::kWarn && context_->logger != nullptr && (last_warning_ns_ == 0 || now - last_warning_ns_ >= kWarnEveryNs)) {
@@ -280,7 +289,7 @@ absl::Status OutputCore::Commit() {
 
 Annotation OutputCore::NewAnnotation() {
   Annotation annotation{};
-  annotation.published_ns = std::max(MonotonicNanos(), last_published_ns_ + 1);  // strictly rising: readers of several lanes merge by it
+  annotation.published_ns = std::max(context_->Now(), last_published_ns_ + 1);  // strictly rising: readers of several lanes merge by it
   last_published_ns_ = annotation.published_ns;
   if (context_->cause_lane != 0 && context_->OnOwnThread()) {
     annotation.cause_lane = context_->cause_lane;

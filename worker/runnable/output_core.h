@@ -135,6 +135,7 @@ class OutputCore {
   absl::Status TooLarge(size_t bytes) const;
   OutputLane* Choose(size_t bytes);
   absl::StatusOr<OutputLane*> WaitForLane(size_t bytes, absl::Duration at_most);
+  bool LetTake(absl::Duration give_up);
   absl::StatusOr<MutableBytes> Full(size_t bytes, OnFull on_full, absl::Duration waited);
   absl::StatusOr<MutableBytes> TakeScratch(size_t bytes);
   absl::StatusOr<MutableBytes> Take(OutputLane* lane, size_t bytes);

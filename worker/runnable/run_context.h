@@ -14,7 +14,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "worker/buffer/waiter.h"
+#include "worker/platform/system.h"
 
 namespace puma {
 class Environment;
@@ -51,6 +53,15 @@ struct Vitals {
   Word64 grown{0};
 };
 
+// Who runs a runnable inline, by a clock of its own (worker/testing). Its thread is the runnable's.
+class Stepper {
+ public:
+  virtual ~Stepper() = default;
+  virtual int64_t Now() const = 0;  // ns
+  // Instead of sleeping: returns when the runnable shall look again. False: at once, since there is nobody else here who could do anything.
+  virtual bool Wait(absl::Duration at_most) = 0;
+};
+
 struct RunContext {
   // The message in hand, as the cause of what is published meanwhile.
   uint64_t cause_lane = 0, cause_number = 0;
@@ -66,6 +77,7 @@ struct RunContext {
   std::function<Environment&()> environment;                             // for runners of its own; null: there is none
   pthread_t thread{};                                                    // the runnable's own, while it executes
   const Logger* logger = nullptr;
+  Stepper* stepper = nullptr;  // null: time passes by itself
   Vitals own;
   Word64* busy_since = &own.busy_since;
   Word64* published = &own.published;
@@ -73,6 +85,7 @@ struct RunContext {
   Word64* grown = &own.grown;
   std::function<absl::Status(uint64_t id, Segment& lane)> offer_lane;  // any thread; null: there is nobody to offer to
 
+  int64_t Now() const { return stepper == nullptr ? MonotonicNanos() : stepper->Now(); }
   bool StopAsked() const {
     if (stop.load(std::memory_order_acquire)) return true;
     const CommandSource* source = commands.load(std::memory_order_acquire);

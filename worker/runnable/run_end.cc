@@ -47,7 +47,7 @@ Outcome RunnableCore::End(absl::Status error, bool stopped) {
   executing_ = false;
   Leave(error, stopped);
   if (!error.ok()) {
-    logger_.error("ended with an error: {}", Explain(error));
+    if (options_.logs_its_error) logger_.error("ended with an error: {}", Explain(error));
     return {Outcome::Kind::kFailed, error};
   }
   return {stopped ? Outcome::Kind::kStopped : Outcome::Kind::kCompleted, absl::OkStatus()};

@@ -335,10 +335,14 @@ Runnable::Runnable() : core_(internal::ConstructingCore()), log_(nullptr) {
 Runnable::~Runnable() = default;
 const std::string& Runnable::name() const { return core_->options().name; }
 absl::Status Runnable::Service() { return core_->Service(); }
-bool Runnable::PollCommands() { return core_->PollCommands(); }
+bool Runnable::PollCommands() {
+  core_->LetOthers();
+  return core_->PollCommands();
+}
 bool Runnable::WaitForCommands(absl::Duration at_most) { return core_->WaitForCommands(at_most); }
 absl::Status Runnable::SetTickInterval(absl::Duration interval) { return core_->ticker().SetInterval(interval); }
-absl::Status Runnable::ResumeTicks() { return core_->ticker().Resume(MonotonicNanos()); }
+absl::Status Runnable::ResumeTicks() { return core_->ticker().Resume(core_->context().Now()); }
+Timestamp Runnable::Now() const { return absl::Nanoseconds(core_->context().Now()); }
 void Runnable::PauseTicks() { core_->ticker().Pause(); }
 Environment& Runnable::environment() {
   if (!core_->context().environment) Throw(FailedPrecondition("puma: there is an environment only while the runnable executes"));

@@ -40,6 +40,7 @@ struct CoreOptions {
   std::vector<std::string> passed;                                     // buffers that go on to runners of its own
   std::vector<std::string> facades;                                    // that are given
   std::function<std::unique_ptr<Input>(InputDeclaration)> make_input;  // null: an InputPort
+  bool logs_its_error = true;                                          // else who runs it hands it out at once
   bool completes_with_error = false;   // an error of the run goes on through its outputs; else whoever runs the task decides when
   const Word32* log_level = nullptr;   // null: the process's
   absl::Duration spin = Spin::kUsual;  // how long it looks for input before it sleeps, as long as that pays
@@ -119,6 +120,7 @@ class RunnableCore {
   void ReleaseObject(uint64_t object);                                                                           // own thread
   absl::Status Service();
   bool PollCommands();
+  void LetOthers();  // run inline, a loop of its own ends its turn here
   bool WaitForCommands(absl::Duration at_most);
   Ticker& ticker() { return ticker_; }
   Runnable* self() const { return self_; }
@@ -162,6 +164,7 @@ class RunnableCore {
   absl::Status Handle(Input& input, const Received& received);
   absl::Status CompleteSubscribers(bool& all);
   void Sleep(uint32_t seen_kick, absl::Duration at_most);
+  void SleepInline(uint32_t seen_kick, absl::Duration at_most);
   absl::StatusOr<Value> ServeCommand(const CommandCall& call);
   absl::StatusOr<Value> ServeReference(const CommandCall& call);
   template <class F>
@@ -181,7 +184,8 @@ class RunnableCore {
   RunContext context_;
   Runnable* self_ = nullptr;
   std::unique_ptr<Runnable> object_;
-  bool constructing_ = true, executing_ = false, polling_ = false, stop_served_ = false, inputs_completed_ = false;
+  bool constructing_ = true, executing_ = false, polling_ = false, polled_ = false, serving_ = false, stop_served_ = false,
+       inputs_completed_ = false;
 
   std::vector<ParamDeclaration> params_;
   std::vector<std::unique_ptr<Input>> inputs_;

@@ -80,9 +80,9 @@ void RunnableCore::ReportBadLanes() {
 // ---- one wake --------------------------------------------------------------------------------------------------------------------------
 
 absl::Status RunnableCore::TickIfDue() {
-  if (!ticker_.ticking() || !ticker_.Take(MonotonicNanos())) return absl::OkStatus();
+  if (!ticker_.ticking() || !ticker_.Take(context_.Now())) return absl::OkStatus();
   MarkBusy(context_);
-  return ThroughDoor([&] { return self_->OnTick(PrecisionTimestamp()); });
+  return ThroughDoor([&] { return self_->OnTick(absl::Nanoseconds(context_.Now())); });
 }
 
 absl::Status RunnableCore::Handle(Input& input, const Received& received) {
@@ -120,7 +120,7 @@ absl::Status RunnableCore::ServeInput(Input& input, bool& more) {
     if (entered != stored_at && stored_at != 0) input.StorePositions();  // slow handlers: their slots are free at once
     stored_at = entered;
     const bool others = context_.stop.load(std::memory_order_relaxed) || (commands != nullptr && commands->Pending()) ||
-                        has_mail_.load(std::memory_order_relaxed) || (ticker_.ticking() && MonotonicNanos() >= ticker_.next());
+                        has_mail_.load(std::memory_order_relaxed) || (ticker_.ticking() && context_.Now() >= ticker_.next());
     if (others) {
       more = true;
       break;
@@ -168,6 +168,7 @@ void RunnableCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
     input->StorePositions();
     if (input->connected() && !input->complete()) input->CollectReaders(readers_);
   }
+  if (context_.stepper != nullptr) return SleepInline(seen_kick, at_most);
   if (ticker_.ticking()) at_most = std::min(at_most, absl::Nanoseconds(std::max<int64_t>(ticker_.next() - MonotonicNanos(), 0)));
   if (at_most <= absl::ZeroDuration()) return;
   const CommandSource* commands = context_.commands.load(std::memory_order_acquire);
@@ -185,8 +186,21 @@ void RunnableCore::Sleep(uint32_t seen_kick, absl::Duration at_most) {
   if (BeltWakeups() != belt) logger_.warn("a wake-up was lost: there was work for up to 2 s that nobody woke this process for");
 }
 
+// Who steps it knows of its ticks. Service looks again at every step, WaitForCommands when its time has come.
+void RunnableCore::SleepInline(uint32_t seen_kick, absl::Duration at_most) {
+  const int64_t begun = context_.Now();
+  absl::Duration left = at_most;
+  while (left > absl::ZeroDuration() && context_.stepper->Wait(left) && !context_.StopAsked() && context_.kick.value() == seen_kick) {
+    left = at_most == absl::InfiniteDuration() ? absl::ZeroDuration() : at_most - absl::Nanoseconds(context_.Now() - begun);
+  }
+}
+
 absl::Status RunnableCore::Service() {
   if (!executing_) return absl::FailedPreconditionError("puma: Service is called by Execute only");
+  struct Serving {
+    bool& on;
+    ~Serving() { on = false; }
+  } const serving{serving_ = true};
   while (true) {
     const uint32_t seen_kick = context_.kick.value();
     TakeMail();
@@ -224,6 +238,11 @@ bool RunnableCore::PollCommands() {
   }
   if (context_.stop.load(std::memory_order_acquire) || !command_error_.ok()) stop_served_ = true;
   return !stop_served_;
+}
+
+void RunnableCore::LetOthers() {
+  if (context_.stepper == nullptr || !executing_ || serving_) return;
+  if (std::exchange(polled_, true) && !context_.StopAsked()) context_.stepper->Wait(absl::ZeroDuration());
 }
 
 bool RunnableCore::WaitForCommands(absl::Duration at_most) {

@@ -4,6 +4,7 @@
 #include <puma/environment.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,7 @@ class Performer {
     core_->BindCells(stage_.cells, true);
     core_->UseCommands(stage_.commands);
     core_->context().send_status = stage_.status;
+    core_->context().stepper = stage_.stepper;
     core_->context().environment = [this]() -> Environment& { return environment_; };
     if (absl::Status s = ConnectAll(); !s.ok()) return s;
     struct Reachable {
@@ -40,6 +42,7 @@ class Performer {
     stage_.running();
     absl::Status status = core_->Run().error;
     for (auto& end : ends_) end->Leave();
+    if (stage_.ended) stage_.ended(status);
     return status;
   }
 
@@ -53,6 +56,7 @@ class Performer {
     for (const Wire& wire : plan_.passed) options.passed.push_back(wire.port);
     for (const Wire& wire : plan_.facades) options.facades.push_back(wire.port);
     options.completes_with_error = true;
+    options.logs_its_error = stage_.stepper == nullptr;
     options.make_input = [](internal::InputDeclaration declaration) { return std::make_unique<SubscriptionInput>(std::move(declaration)); };
     auto core = RunnableCore::Construct(plan_.factory, std::move(options));
     if (!core.ok()) return core.status();
@@ -114,7 +118,8 @@ class Performer {
 }  // namespace
 
 absl::Status Perform(const RunPlan& plan, const Stage& stage) {
-  const logging::AlternateStack stack;
+  std::optional<logging::AlternateStack> stack;
+  if (stage.stepper == nullptr) stack.emplace();
   const Logger logger(plan.name);
   const logging::ThreadScope scope(logger, 0);
   absl::Status status = Performer(plan, stage).Run();

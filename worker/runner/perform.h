@@ -24,6 +24,8 @@ struct Stage {
   std::span<Word64> cells;                                     // else: of the shared attributes
   std::function<void()> running;                               // OnStart has returned
   std::function<void(std::string type, Value status)> status;  // the runnable says something of itself
+  std::function<void(const absl::Status&)> ended;              // it has left its buffers, and still exists; null: nobody cares
+  internal::Stepper* stepper = nullptr;                        // runs it inline, and hands out its error; null: the thread is its own
   std::function<void(internal::RunnableCore*)> reach;          // may be stopped by other threads from now on; null: no longer
 };
 

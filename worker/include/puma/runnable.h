@@ -422,7 +422,7 @@ class Runnable {
   absl::Status SetTickInterval(absl::Duration);  // > 0; moves the next tick, counted from the last planned one
   absl::Status ResumeTicks();                    // the first tick comes one interval from now; FAILED_PRECONDITION without an interval
   void PauseTicks();
-  Timestamp Now() const { return PrecisionTimestamp(); }
+  Timestamp Now() const;       // PrecisionTimestamp(), or the clock of a test
   Environment& environment();  // the kind that it runs in, for runners of its own; throws puma::Exception before OnStart
   const Logger& log() const { return *log_; }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "puma/logging.h"
+#include "puma/status.h"
 #include "puma/testing/log_capture.h"
 
 namespace puma::testing::internal {
@@ -22,7 +23,20 @@ inline ::testing::AssertionResult Logged(const LogCapture& capture, const LogFil
                                        << (all.empty() ? "(nothing)\n" : all);
 }
 
+inline ::testing::AssertionResult IsOk(const absl::Status& status) {
+  if (status.ok()) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << Explain(status);
+}
+template <class T>
+::testing::AssertionResult IsOk(const absl::StatusOr<T>& result) {
+  return IsOk(result.status());
+}
+
 }  // namespace puma::testing::internal
+
+// Of a status or a StatusOr. A failure shows the error with its causes and its stack.
+#define PUMA_EXPECT_OK(...) EXPECT_TRUE(::puma::testing::internal::IsOk((__VA_ARGS__)))
+#define PUMA_ASSERT_OK(...) ASSERT_TRUE(::puma::testing::internal::IsOk((__VA_ARGS__)))
 
 // `capture` is a puma::testing::LogCapture.
 #define EXPECT_NO_WARNINGS_OR_ERRORS_LOGGED(capture) \

@@ -1,0 +1,26 @@
+# puma_add_test(NAME sources... [LINK targets...]): a GoogleTest program, each test case a ctest; puma_test_main is its main.
+# puma_test_main: a library with GoogleTest, libpuma, and a main that calls puma::Init, which ProcessEnvironment needs and gtest_main does not
+# do. Made in the project that needs it, for its own GoogleTest.
+macro(puma_need_test_main)
+  find_package(GTest REQUIRED)
+  if(NOT TARGET puma_test_main)
+    add_library(puma_test_main STATIC ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/puma_test_main.cc)
+    target_compile_features(puma_test_main PUBLIC cxx_std_20)
+    target_link_libraries(puma_test_main PUBLIC puma::puma)
+    if(TARGET GTest::gmock)
+      target_link_libraries(puma_test_main PUBLIC GTest::gmock)
+      target_compile_definitions(puma_test_main PRIVATE PUMA_TEST_MAIN_GMOCK)
+    else()
+      target_link_libraries(puma_test_main PUBLIC GTest::gtest)
+    endif()
+  endif()
+endmacro()
+
+function(puma_add_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 TEST "" "" "LINK")
+  puma_need_test_main()
+  add_executable(${name} ${TEST_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE puma_test_main ${TEST_LINK})
+  include(GoogleTest)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60)
+endfunction()

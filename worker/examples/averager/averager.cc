@@ -1,0 +1,3 @@
+#include "averager.h"
+
+PUMA_MODULE(averager) { module.Add<Averager>("Averager"); }
