@@ -1,11 +1,14 @@
 // Commands, statuses, attributes and logs of a runnable that runs inline.
 #include <gmock/gmock.h>
 #include <puma/attributes.h>
+#include <puma/proxy.h>
 #include <puma/testing/gtest_macros.h>
 #include <puma/testing/test_run.h>
 
 #include <stdexcept>
 #include <string>
+
+#include "tests/runnable/throw_stacks.h"
 
 namespace puma::testing {
 namespace {
@@ -61,7 +64,7 @@ TEST(SurroundingsTest, WhatACommandThrowsIsItsErrorAndTheRunGoesOn) {
   PUMA_ASSERT_OK(run.Start());
   const absl::Status status = run.Call(&Camera::SetGain, -1.0);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_FALSE(ErrorOf(status).stack.empty());
+  EXPECT_NE(ErrorOf(status).stack.empty(), kThrowsHaveStacks);
   EXPECT_FALSE(run.ended());
   PUMA_EXPECT_OK(run.Step());
 }
@@ -109,6 +112,43 @@ TEST(SurroundingsTest, TheLogIsCapturedUnderTheRunnablesName) {
   EXPECT_EQ(run.log().Count({.text = "the test's own", .logger = "camera"}), 0u);
   EXPECT_EQ(run.log().Count({.text = "the test's own"}), 1u);
   EXPECT_LOGGED(run.log(), Level::kInfo, "shot with 1");
+}
+
+}  // namespace
+
+class Shelf : public Runnable {
+ public:
+  struct Book {
+    int pages = 0;
+    int Turn(int by) { return pages += by; }
+  };
+  explicit Shelf(puma::Setup& setup) { setup.Command("take", &Shelf::TakeBook); }
+  std::shared_ptr<Book> TakeBook() { return book_; }
+  const std::shared_ptr<Book> book_ = std::make_shared<Book>();
+};
+
+}  // namespace puma::testing
+
+template <>
+struct puma::Interface<puma::testing::Shelf::Book> {
+  static void Describe(Methods<puma::testing::Shelf::Book>& methods) { methods.Add("turn", &puma::testing::Shelf::Book::Turn); }
+};
+
+namespace puma::testing {
+namespace {
+
+TEST(SurroundingsTest, ResultsThatStayAreReferredToUntilTheRunEnds) {
+  TestRun<Shelf> run;
+  PUMA_ASSERT_OK(run.Start());
+  const auto book = run.Call(&Shelf::TakeBook);
+  PUMA_ASSERT_OK(book);
+  const absl::StatusOr<int> pages = book->Call(&Shelf::Book::Turn, 3);
+  PUMA_ASSERT_OK(pages);
+  EXPECT_EQ(*pages, 3);
+  EXPECT_EQ(run.object().book_->pages, 3);
+  run.Stop();
+  PUMA_ASSERT_OK(run.Step());
+  EXPECT_EQ(book->Call(&Shelf::Book::Turn, 3).status().code(), absl::StatusCode::kUnavailable);
 }
 
 class Parent : public Runnable {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/runnable/remote_objects.h"
 #include "worker/runner/perform.h"
 
 namespace puma::testing::internal {
@@ -36,13 +37,31 @@ absl::Status CheckType(std::string_view kind, std::string_view port, const TypeI
 
 }  // namespace
 
+// To objects of the runnable that the test refers to; both may be gone.
+class InlineRun::Link final : public puma::internal::ObjectLink {
+ public:
+  explicit Link(InlineRun* run) : run_(run) {}
+  void Leave() { run_ = nullptr; }
+  absl::StatusOr<Value> CallObject(puma::internal::ObjectCall call) override {
+    if (run_ == nullptr || run_->ended_) return absl::UnavailableError("the runnable whose object this is has ended");
+    return run_->AsRunnable([&] { return run_->core_->CallObject(call.object, call.method, call.arguments); });
+  }
+  void ReleaseObject(uint64_t object) override {
+    if (run_ != nullptr && !run_->ended_) run_->core_->ReleaseObject(object);
+  }
+
+ private:
+  InlineRun* run_;
+};
+
 // ---- making ----------------------------------------------------------------------------------------------------------------------------
 
 InlineRun::InlineRun(puma::internal::RunnableType type, const Params& params, TestRunOptions options)
     : options_(std::move(options)),
       clock_(options_.clock != nullptr ? *options_.clock : own_clock_),
       environment_(std::make_shared<puma::internal::EnvironmentCore>(puma::internal::Kind::kThreads)),
-      unconnected_left_(options_.unconnected) {
+      unconnected_left_(options_.unconnected),
+      link_(std::make_shared<Link>(this)) {
   plan_.name = options_.name;
   plan_.factory = type.make;
   for (const auto& [name, value] : params) plan_.params[name] = value.ToJson();
@@ -58,6 +77,7 @@ InlineRun::InlineRun(puma::internal::RunnableType type, const Params& params, Te
 }
 
 InlineRun::~InlineRun() {
+  link_->Leave();
   for (auto& [name, input] : inputs_) {
     input.end->Leave();
     input.feed->output.Refuse(absl::FailedPreconditionError(fmt::format("input \"{}\": its test run is over", name)));
@@ -310,9 +330,17 @@ absl::StatusOr<Value> InlineRun::Command(std::string_view method, const std::vec
     return absl::FailedPreconditionError(fmt::format("\"{}\" has not declared this method as a command; it has declared: {}", plan_.name,
                                                      names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
   }
+  return AsRunnable([&] { return core_->ExecuteCommand(*command, arguments); });
+}
+
+// On the test's own stack. A result that is a reference reaches its object.
+template <class F>
+absl::StatusOr<Value> InlineRun::AsRunnable(F&& act) {
   const logging::ThreadScope scope(core_->logger(), 0);
   const ExecutingScope executing(core_);
-  return core_->ExecuteCommand(*command, arguments);
+  absl::StatusOr<Value> result = act();
+  puma::internal::Attach(result, link_);
+  return result;
 }
 
 absl::StatusOr<Value> InlineRun::Latest(const std::string& type) {

@@ -70,6 +70,9 @@ class InlineRun final : public puma::internal::Stepper {
   absl::StatusOr<puma::internal::BufferFacts> MakeBuffer(Wires& wires, uint64_t maker, const std::string& port, const TypeInfo& type);
   absl::Status WireInput(const std::string& port, const TypeInfo& type);
   absl::Status WireOutput(const std::string& port, const TypeInfo& type);
+  class Link;
+  template <class F>
+  absl::StatusOr<Value> AsRunnable(F&& act);
   void Break(const absl::Status& why);
   void Perform();
   void Resume();
@@ -88,6 +91,7 @@ class InlineRun final : public puma::internal::Stepper {
   std::map<std::string, Output, std::less<>> outputs_;
   std::vector<std::string> unconnected_left_;
   std::map<std::string, Value> statuses_;
+  const std::shared_ptr<Link> link_;  // of results that are referred to
 
   std::unique_ptr<Fiber> fiber_;
   logging::ThreadIdentity identity_;                   // of the fiber, while it pauses

@@ -138,14 +138,8 @@ class TestRun : public AnyTestRun {
   auto CallAs(const std::string& key, A&&... args) {
     static_assert(sizeof...(P) == sizeof...(A), "puma: wrong number of arguments for this command");
     static_assert((std::is_convertible_v<A&&, std::decay_t<P>> && ...), "puma: wrong argument types for this command");
-    auto value = Command(key, {Value::Of<std::decay_t<P>>(std::decay_t<P>(std::forward<A>(args)))...});
-    using Result = puma::internal::ResultOfT<R>;
-    if constexpr (std::is_void_v<Result>) {
-      return value.status();
-    } else {
-      if (!value.ok()) return absl::StatusOr<Result>(value.status());
-      return value->template As<Result>();
-    }
+    return puma::internal::ResultFrom<puma::internal::ResultOfT<R>>(
+        Command(key, {Value::Of<std::decay_t<P>>(std::decay_t<P>(std::forward<A>(args)))...}));
   }
 };
 
