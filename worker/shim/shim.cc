@@ -67,6 +67,7 @@ int Shim::Run() {
   if (!Prepare()) return std::perror("puma-shim: epoll, signalfd or /dev/null"), 1;
   StartHost();
   while (!Ended()) Turn();
+  template_.End();
   return exit_code_;
 }
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -134,6 +135,17 @@ std::optional<Started> Template::Fork(const Program& worker, std::string_view la
 void Template::Retire() {
   if (pid_ <= 0) return;
   PidfdSendSignal(pidfd_.get(), SIGKILL);  // and reaped with the other strangers
+  Reaped();
+}
+
+void Template::End() {
+  if (pid_ <= 0) return;
+  PidfdSendSignal(pidfd_.get(), SIGKILL);
+  pollfd dead{pidfd_.get(), POLLIN, 0};
+  while (::poll(&dead, 1, kAnswerMs) < 0 && errno == EINTR) {
+  }
+  siginfo_t info{};
+  ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);
   Reaped();
 }
 

@@ -45,6 +45,7 @@ class Template {
   std::optional<Started> Fork(const Program& worker, std::string_view label);
   bool Is(int pid) const { return pid > 0 && pid == pid_; }
   void Reaped();  // it is gone
+  void End();     // waits until it is
 
  private:
   bool Ready();
