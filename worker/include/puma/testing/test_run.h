@@ -113,11 +113,11 @@ class TestRun : public AnyTestRun {
   // Calls a method as Runner<T>::Call does: it must be declared as a command, and its exceptions become errors.
   template <class C, class R, class... P, class... A>
   auto Call(R (C::*method)(P...), A&&... args) {
-    return CallAs<R, P...>(puma::internal::MethodKey(method), std::forward<A>(args)...);
+    return CallAs<C, R, P...>(puma::internal::MethodKey(method), std::forward<A>(args)...);
   }
   template <class C, class R, class... P, class... A>
   auto Call(R (C::*method)(P...) const, A&&... args) {
-    return CallAs<R, P...>(puma::internal::MethodKey(method), std::forward<A>(args)...);
+    return CallAs<C, R, P...>(puma::internal::MethodKey(method), std::forward<A>(args)...);
   }
   // The newest status of this type, once. NOT_FOUND: none.
   template <class S>
@@ -134,12 +134,17 @@ class TestRun : public AnyTestRun {
   }
 
  private:
-  template <class R, class... P, class... A>
-  auto CallAs(const std::string& key, A&&... args) {
+  template <class C, class R, class... P, class... A>
+  typename puma::internal::CallResult<puma::internal::ResultOfT<R>>::type CallAs(const std::string& key, A&&... args) {
+    static_assert(std::is_base_of_v<C, T>, "puma: Call takes a method of the test run's own runnable");
     static_assert(sizeof...(P) == sizeof...(A), "puma: wrong number of arguments for this command");
-    static_assert((std::is_convertible_v<A&&, std::decay_t<P>> && ...), "puma: wrong argument types for this command");
-    return puma::internal::ResultFrom<puma::internal::ResultOfT<R>>(
-        Command(key, {Value::Of<std::decay_t<P>>(std::decay_t<P>(std::forward<A>(args)))...}));
+    if constexpr (sizeof...(P) == sizeof...(A)) {
+      static_assert((std::is_convertible_v<A&&, std::decay_t<P>> && ...), "puma: wrong argument types for this command");
+      if constexpr ((std::is_convertible_v<A&&, std::decay_t<P>> && ...))
+        return puma::internal::ResultFrom<puma::internal::ResultOfT<R>>(
+            Command(key, {Value::Of<std::decay_t<P>>(std::decay_t<P>(std::forward<A>(args)))...}));
+    }
+    return absl::InternalError("not reached");
   }
 };
 
