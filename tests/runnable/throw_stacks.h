@@ -3,8 +3,8 @@
 
 namespace puma::testing {
 
-// The sanitizers' own hook of throws stands before ours: no stacks of throws there.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// The address sanitizer's own hook of throws stands before ours: no stacks of throws there.
+#if defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kThrowsHaveStacks = false;
 #else
 inline constexpr bool kThrowsHaveStacks = true;
