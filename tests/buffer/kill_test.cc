@@ -107,7 +107,7 @@ class Storm {
   void Serve(std::chrono::microseconds time) {
     const auto end = std::chrono::steady_clock::now() + time;
     do {
-      std::vector<pollfd> sockets{{publisher_->socket(), POLLIN, 0}};
+      std::vector<pollfd> sockets{{over_ ? -1 : publisher_->socket(), POLLIN, 0}};
       for (const auto& consumer : consumers_) sockets.push_back({consumer->peer->socket(), POLLIN, 0});
       const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(end - std::chrono::steady_clock::now()).count();
       const timespec pause{0, std::clamp<long>(left, 0, 999'999'999)};
@@ -222,7 +222,13 @@ class Storm {
       lanes_.back().dead = true;
       for (auto& consumer : consumers_) (void)Tell(consumer->peer->socket(), {.say = Say::kEnded, .lane = lanes_.back().id});
     }
-    StartPublisher();
+    // Nothing comes after a completion, also if its publisher died of telling it.
+    over_ = offered_ && Completed(lanes_.back());
+    if (!over_) StartPublisher();
+  }
+  static bool Completed(const Lane& lane) {
+    const auto* header = reinterpret_cast<const RingHeader*>(lane.segment.data());
+    return header->closed.load() != 0 && lane.ring.tail() != header->close_number.load();
   }
 
   // ---- consumers
@@ -295,6 +301,7 @@ class Storm {
   uint32_t publisher_run_ = 0;
   uint64_t publisher_deaths_ = 0, next_lane_ = 0, next_base_ = 0;
   bool offered_ = false, finishing_ = false;
+  bool over_ = false;  // completed by a publisher that is dead
 };
 
 struct Case {
