@@ -101,7 +101,7 @@ class Publisher {
     if (internal::ReservedIsScratch(*core_)) return internal::Commit(*core_);
     auto owned = std::make_unique<T>(std::move(value));
     T* const travelling = owned.get();
-    std::memcpy(room->data(), &travelling, sizeof travelling);
+    std::memcpy(room->data(), &travelling, sizeof(void*));
     absl::Status status = internal::Commit(*core_);
     if (status.ok()) static_cast<void>(owned.release());
     return status;

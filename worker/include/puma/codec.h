@@ -175,7 +175,7 @@ absl::Status WithValue(const Received& r, F&& f) {
     return absl::OkStatus();  // whoever declares such a port or buffer is refused
   } else if constexpr (ThreadOnly<T>) {
     T* object;
-    std::memcpy(&object, r.bytes.data(), sizeof object);
+    std::memcpy(&object, r.bytes.data(), sizeof(void*));
     return f(std::move(*object));
   } else if constexpr (IsBlock<T>::value) {
     using H = typename IsBlock<T>::Header;

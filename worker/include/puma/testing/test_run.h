@@ -82,7 +82,7 @@ class TestRun : public AnyTestRun {
  public:
   explicit TestRun(const Params& params = {}, TestRunOptions options = {})
       : AnyTestRun(puma::internal::TypeOf<T>(), params, std::move(options)) {}
-  explicit TestRun(std::initializer_list<Params::value_type> params, TestRunOptions options = {})  // else {{"a", "b"}} is ambiguous
+  TestRun(std::initializer_list<Params::value_type> params, TestRunOptions options = {})  // else {{"a", "b"}} is ambiguous
       : TestRun(Params(params), std::move(options)) {}
 
   // What the runnable reads from. The same publisher each time; PublishComplete completes the input. With a wrong name or type each use
