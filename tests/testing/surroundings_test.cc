@@ -151,6 +151,34 @@ TEST(SurroundingsTest, ResultsThatStayAreReferredToUntilTheRunEnds) {
   EXPECT_EQ(book->Call(&Shelf::Book::Turn, 3).status().code(), absl::StatusCode::kUnavailable);
 }
 
+class Reader : public Runnable {
+ public:
+  explicit Reader(puma::Setup& setup) : book_(setup.UseFacade<Shelf::Book>("book")) { setup.Input("pages", &Reader::OnPages); }
+  int at_ = 0;
+
+ private:
+  absl::Status OnPages(const int& pages) {
+    PUMA_ASSIGN_OR_RETURN(at_, book_.Call(&Shelf::Book::Turn, pages));
+    return absl::OkStatus();
+  }
+  Facade<Shelf::Book> book_;
+};
+
+TEST(SurroundingsTest, FacadesReachObjectsOfProxies) {
+  ThreadEnvironment environment;
+  Shelf::Book book;
+  Proxy<Shelf::Book> proxy(environment, "book", book);
+  {
+    TestRun<Reader> run({}, {.facades = {{"book", proxy.facade()}}});
+    PUMA_ASSERT_OK(run.Start());
+    PUMA_ASSERT_OK(run.input<int>("pages").PublishValue(12));
+    PUMA_ASSERT_OK(run.Step());
+    EXPECT_EQ(run.object().at_, 12);
+  }
+  EXPECT_THAT(TestRun<Reader>().Start().ToString(), HasSubstr("facade \"book\" is not given"));
+  EXPECT_THAT(TestRun<Reader>({}, {.facades = {{"bok", proxy.facade()}}}).Start().ToString(), HasSubstr("did you mean \"book\"?"));
+}
+
 class Parent : public Runnable {
  public:
   explicit Parent(puma::Setup& setup) : out_(setup.PassOn<double>("out")) {}

@@ -27,6 +27,7 @@ class FacadeCore final : public ObjectLink, public std::enable_shared_from_this<
   ~FacadeCore() override;
   const absl::Status& status() const { return broken_; }
   const BufferFacts& requests() const { return requests_; }
+  const std::shared_ptr<EnvironmentCore>& environment() const { return environment_; }
 
   absl::StatusOr<Value> CallObject(ObjectCall call) override;  // object 0: the proxy's own
   void ReleaseObject(uint64_t object) override;

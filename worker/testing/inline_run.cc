@@ -12,15 +12,11 @@
 namespace puma::testing::internal {
 namespace {
 
-using puma::internal::BufferFacts;
 using puma::internal::CoreOptions;
 using puma::internal::ExecutingScope;
 using puma::internal::OutputCore;
 using puma::internal::RunnableCore;
 
-constexpr uint64_t kInputs = 1, kOutputs = 2, kPassed = 3;  // an input and an output may have one name
-constexpr size_t kValuesMostBytes = 16 << 20;               // of a buffer of values of one size
-constexpr size_t kValuesLeast = 8;
 constexpr int kStepsToEnd = 1000;
 
 template <class Ports>
@@ -59,7 +55,7 @@ class InlineRun::Link final : public puma::internal::ObjectLink {
 InlineRun::InlineRun(puma::internal::RunnableType type, const Params& params, TestRunOptions options)
     : options_(std::move(options)),
       clock_(options_.clock != nullptr ? *options_.clock : own_clock_),
-      environment_(std::make_shared<puma::internal::EnvironmentCore>(puma::internal::Kind::kThreads)),
+      environment_(EnvironmentOf(options_)),
       unconnected_left_(options_.unconnected),
       link_(std::make_shared<Link>(this)) {
   plan_.name = options_.name;
@@ -104,69 +100,11 @@ std::unique_ptr<RunnableCore> InlineRun::Construct(Scope scope) {
   for (const runner::Wire& wire : plan_.inputs) options.inputs.push_back(wire.port);
   for (const runner::Wire& wire : plan_.outputs) options.outputs.push_back(wire.port);
   for (const runner::Wire& wire : plan_.passed) options.passed.push_back(wire.port);
+  for (const runner::Wire& wire : plan_.facades) options.facades.push_back(wire.port);
   auto core = RunnableCore::Construct(plan_.factory, std::move(options));
   if (core.ok()) return *std::move(core);
   Break(core.status());
   return nullptr;
-}
-
-bool InlineRun::Connected(const std::string& port) {
-  std::erase(unconnected_left_, port);
-  return std::find(options_.unconnected.begin(), options_.unconnected.end(), port) == options_.unconnected.end();
-}
-
-void InlineRun::WireAll(const RunnableCore& described) {
-  std::vector<std::string> names;
-  for (const auto& input : described.inputs()) {
-    names.push_back(input->name());
-    if (Connected(input->name())) Break(WireInput(input->name(), input->declaration().type));
-  }
-  for (const auto& output : described.outputs()) {
-    names.push_back(output->port());
-    if (Connected(output->port())) Break(WireOutput(output->port(), output->type()));
-  }
-  for (const auto& passed : described.passed()) Break(MakeBuffer(plan_.passed, kPassed, passed->name, passed->type).status());
-  for (const std::string& port : unconnected_left_)
-    Break(absl::InvalidArgumentError(fmt::format("\"{}\": {}", plan_.name, puma::internal::UnknownName("port", port, names))));
-}
-
-absl::StatusOr<BufferFacts> InlineRun::MakeBuffer(Wires& wires, uint64_t maker, const std::string& port, const TypeInfo& type) {
-  BufferOptions options = options_.buffers;
-  options.warn_on_discard = false;
-  if (type.fixed_size != 0) options.capacity = std::min(options.capacity, std::max(kValuesMostBytes / type.fixed_size, kValuesLeast));
-  auto facts = environment_->link().CreateBuffer(maker, port, {.name = type.name(), .destroy = type.destroy}, options);
-  if (facts.ok()) wires.push_back({port, *facts});
-  return facts;
-}
-
-absl::Status InlineRun::WireInput(const std::string& port, const TypeInfo& type) {
-  auto facts = MakeBuffer(plan_.inputs, kInputs, port, type);
-  if (!facts.ok()) return facts.status();
-  Input input;
-  input.type = type;
-  input.feed = std::make_shared<Feed>(type);
-  input.feed->context.stepper = this;
-  auto end = environment_->ends().ConnectOutput(*facts, std::shared_ptr<OutputCore>(input.feed, &input.feed->output), 0);
-  if (!end.ok()) return end.status();
-  input.end = *std::move(end);
-  input.feed->output.Open();
-  inputs_[port] = std::move(input);
-  return absl::OkStatus();
-}
-
-absl::Status InlineRun::WireOutput(const std::string& port, const TypeInfo& type) {
-  auto facts = MakeBuffer(plan_.outputs, kOutputs, port, type);
-  if (!facts.ok()) return facts.status();
-  auto seat = environment_->link().ReserveSeat(facts->id);
-  if (!seat.ok()) return seat.status();
-  plan_.outputs.back().seat = *seat;
-  Output output;
-  output.type = type;
-  output.subscription =
-      environment_->ends().OpenSubscription(*facts, type, std::make_shared<puma::internal::EventCore>(), {}, environment_);
-  if (!output.subscription->status().ok()) return output.subscription->status();
-  outputs_[port] = std::move(output);
-  return absl::OkStatus();
 }
 
 // ---- running ---------------------------------------------------------------------------------------------------------------------------

@@ -66,8 +66,10 @@ class InlineRun final : public puma::internal::Stepper {
   using Wires = std::vector<runner::Wire>;
   std::unique_ptr<puma::internal::RunnableCore> Construct(Scope scope);
   void WireAll(const puma::internal::RunnableCore& described);
+  static std::shared_ptr<puma::internal::EnvironmentCore> EnvironmentOf(const TestRunOptions& options);
+  absl::Status WireFacade(const FacadeWire& wire, const puma::internal::RunnableCore& described);
   bool Connected(const std::string& port);
-  absl::StatusOr<puma::internal::BufferFacts> MakeBuffer(Wires& wires, uint64_t maker, const std::string& port, const TypeInfo& type);
+  absl::StatusOr<puma::internal::BufferFacts> MakeBuffer(Wires& wires, const std::string& port, const TypeInfo& type);
   absl::Status WireInput(const std::string& port, const TypeInfo& type);
   absl::Status WireOutput(const std::string& port, const TypeInfo& type);
   class Link;

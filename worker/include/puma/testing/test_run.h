@@ -31,7 +31,10 @@ struct TestRunOptions {
   // OnFull::kBlock the runnable waits there, until a Step after a Take. Fewer values than `capacity` if that many take more than 16 MiB.
   BufferOptions buffers = {.capacity = 1024, .capacity_bytes = 4 << 20};
   std::vector<std::string> unconnected = {};  // optional ports that nothing is connected to
-  ManualClock* clock = nullptr;               // shared by several runs; outlives them. Null: its own
+  // Objects that it calls (Setup::UseFacade), each of a Proxy or a fake of one, all of one environment. They answer on threads of their
+  // own.
+  std::vector<FacadeWire> facades = {};
+  ManualClock* clock = nullptr;  // shared by several runs; outlives them. Null: its own
 };
 
 namespace internal {
