@@ -34,7 +34,9 @@ size_t Children() {
 // What can be counted exactly.
 struct Taken {
   size_t descriptors, threads, segments, children;
-  bool operator==(const Taken&) const = default;
+  bool operator<=(const Taken& other) const {
+    return descriptors <= other.descriptors && threads <= other.threads && segments <= other.segments && children <= other.children;
+  }
   friend void PrintTo(const Taken& taken, std::ostream* out) {
     *out << taken.descriptors << " descriptors, " << taken.threads << " threads, " << taken.segments << " mapped segments, "
          << taken.children << " children";
@@ -79,11 +81,11 @@ TEST_P(SoakTest, RunnablesThatComeAndGoLeaveNothingBehind) {
   const int pairs = Count() / 2;
   for (int i = 0; i < 50; ++i) ASSERT_NO_FATAL_FAILURE(Pair(i));  // what is made once, and malloc's first arenas
   ASSERT_TRUE(Eventually([] { return Children() == 0; }));
-  const Taken before = Now();
+  const Taken before = Now();  // at most what one pair more takes that is still on its way out
   const size_t heap_before = mallinfo2().uordblks;
   for (int i = 0; i < pairs; ++i) ASSERT_NO_FATAL_FAILURE(Pair(i)) << "pair " << i;
-  EXPECT_TRUE(Eventually([&] { return Now() == before; }))
-      << ::testing::PrintToString(Now()) << "; before: " << ::testing::PrintToString(before);
+  EXPECT_TRUE(Eventually([&] { return Now() <= before; }))
+      << ::testing::PrintToString(Now()) << "; allowed: " << ::testing::PrintToString(before);
   const size_t heap_after = mallinfo2().uordblks;
   RecordProperty("heap_growth", std::to_string(static_cast<int64_t>(heap_after) - static_cast<int64_t>(heap_before)));
   EXPECT_LE(heap_after, heap_before + (256 << 10) + static_cast<size_t>(pairs)) << "less than one byte for each";
