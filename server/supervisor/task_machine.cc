@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "worker/platform/signal_name.h"
 
 namespace puma::server {
 namespace {
@@ -18,11 +18,6 @@ using Kind = Event::Kind;
 using Act = Action::Kind;
 
 std::string Seconds(int64_t ns) { return absl::StrCat(static_cast<double>(ns) / kSecond, " s"); }
-
-std::string SignalName(int signal) {
-  const char* name = sigabbrev_np(signal);
-  return name != nullptr ? absl::StrCat("SIG", name) : absl::StrCat("signal ", signal);
-}
 
 std::string ErrorText(const v1::RunError& error) {
   if (!error.types().empty()) return absl::StrCat("threw ", error.types(0), ": ", error.message());
