@@ -367,8 +367,14 @@ void Supervisor::OnSpawnResult(ShimMessage& message) {
     }
     return OnDoorbell(worker->id.key);
   }
-  static constexpr const char* kSteps[] = {
-      "", "refused", "making its pipes", "forking", "setting its limits", "entering its cgroup", "executing puma-worker"};
+  static constexpr const char* kSteps[] = {"",
+                                           "refused",
+                                           "making its pipes",
+                                           "forking",
+                                           "setting its limits",
+                                           "entering its cgroup",
+                                           "executing puma-worker",
+                                           "entering its directory"};
   const uint32_t step = std::min<uint32_t>(static_cast<uint32_t>(result.step), std::size(kSteps) - 1);
   const std::string why = absl::StrCat("its process could not be started (", kSteps[step], "): ", strerror(result.error));
   std::unique_ptr<WorkerRec> gone = std::move(model_.workers[result.id.key]);

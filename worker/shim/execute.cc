@@ -56,7 +56,8 @@ Started Execute(const Program& program) {
   Plan plan{&program,
             arguments.data(),
             environment.data(),
-            {program.fds, program.home.get(), groups, program.limits, program.files, program.subreaper, ::getpid()}};
+            {program.fds, program.home.get(), groups, program.limits, program.files, program.subreaper, ::getpid(),
+             program.directory.empty() ? nullptr : program.directory.c_str()}};
   sigset_t all, before;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);  // no handler may run in the child

@@ -1,6 +1,7 @@
 #ifndef PUMA_WORKER_SHIM_EXECUTE_H_
 #define PUMA_WORKER_SHIM_EXECUTE_H_
-// Starts a program that dies with the shim: own session, clean signals, an exact list of descriptors, no new privileges.
+// Starts a program that dies with whoever starts it (the thread that does): own session, clean signals, an exact list of descriptors, no
+// new privileges.
 #include <sys/resource.h>
 
 #include <string>
@@ -20,6 +21,7 @@ struct Program {
   std::vector<std::string> arguments;  // from argv[0]
   std::vector<std::string> environment;
   std::vector<std::pair<int, int>> fds;  // source, target; targets ascend without gaps from 3. 0 to 2 not named: inherited
+  std::string directory;                 // "": where this process is
   Limits limits{};
   rlimit files{};                // RLIMIT_NOFILE unless limited
   UniqueFd home;                 // directory of the control group that it is to live in, in v2

@@ -53,6 +53,7 @@ SpawnStep Enter(const NewProcess& world) {
     first_closed = std::max(first_closed, target + 1);
   }
   if (::syscall(SYS_close_range, first_closed, ~0U, 0) != 0) return SpawnStep::kPipes;
+  if (world.directory != nullptr && ::chdir(world.directory) != 0) return SpawnStep::kDirectory;
   if (!SetLimits(world.limits, world.files)) return SpawnStep::kLimits;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return SpawnStep::kLimits;
   if (world.subreaper && ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return SpawnStep::kLimits;

@@ -18,7 +18,8 @@ struct NewProcess {
   Limits limits{};
   rlimit files{};  // RLIMIT_NOFILE unless limited
   bool subreaper = false;
-  int parent = -1;  // the shim's pid
+  int parent = -1;                  // the shim's pid
+  const char* directory = nullptr;  // to run in; null: where its parent is
 };
 // In the new process, which has one thread. Allocates nothing, so it may share its memory with the shim. The step that failed, with errno.
 // Descriptors above the highest target are closed.

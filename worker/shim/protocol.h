@@ -103,7 +103,7 @@ struct Spawn {
   char name[16];    // the process's name
   char label[256];  // for people and for the next host; opaque to the shim
 };
-enum class SpawnStep : uint32_t { kNone = 0, kRefused, kPipes, kFork, kLimits, kCgroup, kExec };
+enum class SpawnStep : uint32_t { kNone = 0, kRefused, kPipes, kFork, kLimits, kCgroup, kExec, kDirectory };
 struct SpawnResult {
   RunId id;
   int32_t pid;
