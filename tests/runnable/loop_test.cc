@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 #include "tests/runnable/task_fixture.h"
 
@@ -551,6 +552,73 @@ TEST_F(LoopTest, ABlockIsReadWhereItWasWritten) {
   EXPECT_THAT(seen_.values.Get(), ElementsAre(42));
   EXPECT_THAT(seen_.events.Get(), ElementsAre(HasSubstr("memfd:puma-lane")));
   EXPECT_THAT(seen_.events.Get(), ElementsAre(HasSubstr("r--")));
+}
+
+// Ends its service from another thread, then waits for a second end.
+class Ender : public Runnable {
+ public:
+  explicit Ender(puma::Setup& setup) : in_connected_(setup.Connected("in")), out_connected_(setup.Connected("out")) {
+    setup.Input("in", &Ender::OnValue, {.optional = true});
+    out_ = setup.Output<int>("out", {.optional = true});
+    setup.Command("connected", &Ender::Connected);
+    setup.Command("end", &Ender::EndIt);
+  }
+
+ private:
+  absl::Status Execute() override {
+    const absl::Status status = Service();
+    seen->events.Add(status.ok() ? "served" : "failed");
+    const bool goes_on = WaitForCommands(absl::InfiniteDuration());
+    seen->events.Add(goes_on ? "goes on" : "stopped");
+    return status;
+  }
+  void OnValue(int v) { seen->values.Add(v); }
+  std::string Connected() { return std::string(in_connected_ ? "in" : "") + (out_connected_ ? "out" : ""); }
+  void EndIt() {
+    std::thread([this] { EndService(); }).join();
+  }
+  const bool in_connected_, out_connected_;
+  puma::Output<int> out_;
+};
+
+TEST_F(LoopTest, AnotherThreadEndsTheService) {
+  Input("in", {1});
+  Start<Ender>();
+  TestPublisher<int> p(1, 10, 1);
+  Attach(p, "in", 0);
+  p.Publish(1);
+  ASSERT_TRUE(Eventually([&] { return seen_.values.size() == 1; }));
+  EXPECT_EQ(Call("connected", ""), "\"in\"");
+  Call("end", "");
+  EXPECT_EQ(Join().kind, Outcome::Kind::kCompleted) << "its input has not completed, but it is done";
+  EXPECT_THAT(seen_.events.Get(), ElementsAre("served", "goes on"));
+}
+
+// Goes on when all inputs have completed.
+class Lingerer : public Runnable {
+ public:
+  explicit Lingerer(puma::Setup& setup) { setup.Input("in", &Lingerer::OnValue); }
+
+ private:
+  absl::Status Execute() override {
+    if (absl::Status status = Service(); !status.ok()) return status;
+    seen->events.Add("served");
+    while (WaitForCommands(absl::InfiniteDuration())) {
+    }
+    return absl::OkStatus();
+  }
+  void OnValue(int) {}
+};
+
+TEST_F(LoopTest, WhoGoesOnAfterItsInputsCanBeStopped) {
+  Input("in", {1});
+  Start<Lingerer>();
+  TestPublisher<int> p(1, 10, 1);
+  Attach(p, "in", 0);
+  p.Complete();
+  ASSERT_TRUE(Eventually([&] { return seen_.events.size() == 1; }));
+  runner_->Stop();
+  EXPECT_EQ(Join().kind, Outcome::Kind::kStopped);
 }
 
 }  // namespace

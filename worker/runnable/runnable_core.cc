@@ -314,6 +314,10 @@ std::shared_ptr<FacadeSlot> DeclareFacade(RunnableCore& core, std::string_view n
 void SendStatus(RunnableCore& core, std::string type, Value status) { core.SendStatus(std::move(type), std::move(status)); }
 Runnable* Self(RunnableCore& core) { return core.self(); }
 Scope ScopeOf(const RunnableCore& core) { return core.options().scope; }
+bool IsConnected(const RunnableCore& core, std::string_view port) {
+  const auto names = [port](const std::vector<std::string>& ports) { return std::find(ports.begin(), ports.end(), port) != ports.end(); };
+  return names(core.options().inputs) || names(core.options().outputs);
+}
 
 RunnableCore* ConstructingCore() { return constructing_core; }
 RunnableCore* CurrentCore() { return executing_core; }
@@ -340,6 +344,7 @@ bool Runnable::PollCommands() {
   return core_->PollCommands();
 }
 bool Runnable::WaitForCommands(absl::Duration at_most) { return core_->WaitForCommands(at_most); }
+void Runnable::EndService() { core_->EndService(); }
 absl::Status Runnable::SetTickInterval(absl::Duration interval) { return core_->ticker().SetInterval(interval); }
 absl::Status Runnable::ResumeTicks() { return core_->ticker().Resume(core_->context().Now()); }
 Timestamp Runnable::Now() const { return absl::Nanoseconds(core_->context().Now()); }

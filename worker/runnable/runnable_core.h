@@ -94,6 +94,7 @@ class RunnableCore {
 
   // From any thread, at any time.
   void Stop() { context_.RequestStop(); }
+  void EndService();
   void Attach(LaneAttachment lane) PUMA_EXCLUDES(mail_mutex_);
   void EndPublisher(std::string port, uint64_t publisher, absl::Status error) PUMA_EXCLUDES(mail_mutex_);
   void LeaveLane(std::string port, uint64_t lane) PUMA_EXCLUDES(mail_mutex_);
@@ -185,7 +186,8 @@ class RunnableCore {
   Runnable* self_ = nullptr;
   std::unique_ptr<Runnable> object_;
   bool constructing_ = true, executing_ = false, polling_ = false, polled_ = false, serving_ = false, stop_served_ = false,
-       inputs_completed_ = false;
+       inputs_completed_ = false;  // or the service was ended: it is done, not stopped
+  std::atomic<bool> end_service_{false};
 
   std::vector<ParamDeclaration> params_;
   std::vector<std::unique_ptr<Input>> inputs_;

@@ -206,6 +206,10 @@ absl::Status RunnableCore::Service() {
     TakeMail();
     if (absl::Status status = TickIfDue(); !status.ok()) return status;
     if (!PollCommands()) return command_error_;
+    if (end_service_.load(std::memory_order_acquire)) {
+      inputs_completed_ = true;
+      return absl::OkStatus();
+    }
     bool more = false;
     for (auto& input : inputs_) {
       if (!input->connected() || input->complete()) continue;
@@ -227,6 +231,11 @@ absl::Status RunnableCore::Service() {
   }
 }
 
+void RunnableCore::EndService() {
+  end_service_.store(true, std::memory_order_release);  // with Service's look at it, and WaitForCommands'
+  context_.kick.Kick();
+}
+
 bool RunnableCore::PollCommands() {
   if (polling_ || stop_served_) return !stop_served_;  // a command's own handler asks
   TakeMail();
@@ -237,6 +246,7 @@ bool RunnableCore::PollCommands() {
     polling_ = false;
   }
   if (context_.stop.load(std::memory_order_acquire) || !command_error_.ok()) stop_served_ = true;
+  if (stop_served_) inputs_completed_ = false;  // it went on after them, until now
   return !stop_served_;
 }
 
@@ -248,7 +258,7 @@ void RunnableCore::LetOthers() {
 bool RunnableCore::WaitForCommands(absl::Duration at_most) {
   const uint32_t seen_kick = context_.kick.value();
   if (!PollCommands()) return false;
-  Sleep(seen_kick, at_most);
+  if (!end_service_.load(std::memory_order_acquire)) Sleep(seen_kick, at_most);
   return PollCommands();
 }
 

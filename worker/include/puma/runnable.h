@@ -98,6 +98,7 @@ void SendStatus(RunnableCore&, std::string type, Value status);
 void DeclareAttribute(RunnableCore&, AttributeBase&);
 Runnable* Self(RunnableCore&);
 Scope ScopeOf(const RunnableCore&);
+bool IsConnected(const RunnableCore&, std::string_view port);
 
 template <class R>
 struct ResultOf {
@@ -253,6 +254,7 @@ class Setup {
   Setup(const Setup&) = delete;
   Setup& operator=(const Setup&) = delete;
   Scope scope() const { return internal::ScopeOf(core_); }
+  bool Connected(std::string_view port) const { return internal::IsConnected(core_, port); }  // it will have a buffer; describing: false
   internal::RunnableCore& core() { return core_; }
 
   template <class T>
@@ -418,6 +420,9 @@ class Runnable {
   bool PollCommands();
   // As PollCommands, but sleeps until a command comes or the time has passed.
   bool WaitForCommands(absl::Duration at_most);
+  // Any thread, as long as the runnable lives: Service returns OK behind the handler in hand, as if all inputs had completed, and
+  // WaitForCommands sleeps no more.
+  void EndService();
 
   absl::Status SetTickInterval(absl::Duration);  // > 0; moves the next tick, counted from the last planned one
   absl::Status ResumeTicks();                    // the first tick comes one interval from now; FAILED_PRECONDITION without an interval
