@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "puma/v1/resources.pb.h"
 #include "puma/v1/spec.pb.h"
+#include "server/config/command_catalogue.h"
 
 namespace puma::server {
 
@@ -15,9 +16,10 @@ namespace puma::server {
 absl::Status CheckSpec(const v1::PipelineSpec& in, v1::PipelineSpec* out);
 
 // What needs the types of the modules: `types` by "module.Type". Unknown types, parameters and ports, values of a wrong type, what is
-// required and missing, and ports of one buffer whose C++ types differ. `spec` has passed CheckSpec. INVALID_ARGUMENT with
-// google.rpc.BadRequest.
-absl::Status CheckTypes(const v1::PipelineSpec& spec, const std::map<std::string, v1::RunnableType>& types);
+// required and missing, ports of one buffer whose C++ types differ, and what CommandOf says of tasks that run one of `commands`. `spec` has
+// passed CheckSpec. INVALID_ARGUMENT with google.rpc.BadRequest.
+absl::Status CheckTypes(const v1::PipelineSpec& spec, const std::map<std::string, v1::RunnableType>& types,
+                        const CommandCatalogue& commands = {});
 
 }  // namespace puma::server
 #endif  // PUMA_SERVER_CONFIG_CHECK_SPEC_H_

@@ -181,11 +181,23 @@ void CheckTaskType(const std::string& name, const v1::TaskSpec& task, const Type
   CheckPorts(field + ".outputs", "output", task.outputs(), type->second.outputs(), task.type(), wrong);
 }
 
+void CheckCommand(const std::string& name, const v1::TaskSpec& task, const CommandCatalogue& commands, FieldViolations& wrong) {
+  if (task.type() != kExecType || !task.params().contains("command")) return;
+  const std::string field = absl::StrCat("tasks.", name, ".");
+  const absl::Status command = commands.CommandOf(task).status();
+  const auto violations = FieldViolationsOf(command);
+  for (const auto& violation : violations) wrong.Add(field + violation.field(), violation.description());
+  if (!command.ok() && violations.empty()) wrong.Add(field + "params.command", std::string(command.message()));
+}
+
 }  // namespace
 
-absl::Status CheckTypes(const v1::PipelineSpec& spec, const Types& types) {
+absl::Status CheckTypes(const v1::PipelineSpec& spec, const Types& types, const CommandCatalogue& commands) {
   FieldViolations wrong;
-  for (const std::string& name : KeysOf(spec.tasks())) CheckTaskType(name, spec.tasks().at(name), types, wrong);
+  for (const std::string& name : KeysOf(spec.tasks())) {
+    CheckTaskType(name, spec.tasks().at(name), types, wrong);
+    CheckCommand(name, spec.tasks().at(name), commands, wrong);
+  }
   BufferTypes(spec, types, wrong).Check();
   return wrong.ToStatus(absl::StrCat("pipeline ", spec.pipeline()));
 }

@@ -1,56 +1,22 @@
 #include "server/config/module_catalogue.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "server/config/suggest.h"
+#include "server/config/trusted_path.h"
 
 namespace puma::server {
 namespace {
 
 namespace fs = std::filesystem;
 
-absl::Status Unsafe(const std::string& path, const std::string& why, const std::string& command) {
-  return absl::FailedPreconditionError(absl::StrCat(
-      "module catalogue: ", path, " ", why, "; whoever can write there can run code in this host's tasks. Fix it: ", command, " ", path));
-}
+constexpr char kCatalogue[] = "module catalogue";
 
-// Nobody but root and this user can write `path` itself.
-absl::Status CheckOwned(const std::string& path, const struct stat& info) {
-  if (info.st_mode & S_IWOTH) return Unsafe(path, "can be written by everyone", "chmod o-w");
-  if (info.st_uid != 0 && info.st_uid != geteuid()) {
-    return Unsafe(path, absl::StrCat("belongs to another user (uid ", info.st_uid, ")"), absl::StrCat("chown ", geteuid()));
-  }
-  if ((info.st_mode & S_IWGRP) && info.st_gid != 0 && info.st_gid != getegid()) {
-    return Unsafe(path, absl::StrCat("can be written by group ", info.st_gid), "chmod g-w");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckPath(const std::string& path) {
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0) return absl::NotFoundError(absl::StrCat("module catalogue: ", path, ": ", std::strerror(errno)));
-  return CheckOwned(path, info);
-}
-
-// Nobody can put another directory in the place of one of these. A sticky one (/tmp) protects what is in it.
-absl::Status CheckAbove(const fs::path& directory) {
-  for (fs::path path = directory.parent_path();; path = path.parent_path()) {
-    struct stat info;
-    if (stat(path.c_str(), &info) == 0 && (info.st_mode & S_IWOTH) && !(info.st_mode & S_ISVTX)) {
-      return Unsafe(path.string(), "can be written by everyone", "chmod o-w");
-    }
-    if (path == path.parent_path()) return absl::OkStatus();
-  }
-}
+absl::Status CheckPath(const std::string& path) { return CheckTrusted(kCatalogue, path); }
 
 absl::StatusOr<std::string> CheckDirectory(const std::string& given) {
   std::error_code error;
@@ -58,7 +24,7 @@ absl::StatusOr<std::string> CheckDirectory(const std::string& given) {
   if (error) return absl::NotFoundError(absl::StrCat("module catalogue: ", given, ": ", error.message()));
   if (!fs::is_directory(path, error)) return absl::FailedPreconditionError(absl::StrCat("module catalogue: ", given, " is no directory"));
   if (absl::Status status = CheckPath(path.string()); !status.ok()) return status;
-  if (absl::Status status = CheckAbove(path); !status.ok()) return status;
+  if (absl::Status status = CheckTrustedAbove(kCatalogue, path); !status.ok()) return status;
   return path.string();
 }
 

@@ -42,6 +42,7 @@ v1::RunnableType TypeOf(const std::string& module, const json& type) {
   out.set_name(absl::StrCat("types/", module, ".", TextOf(type, "name")));
   out.set_module(module);
   for (const json& parameter : ListOf(type, "parameters")) {
+    if (TextOf(parameter, "name").starts_with('@')) continue;  // the host's own
     v1::ParameterInfo& added = *out.add_parameters();
     added.set_name(TextOf(parameter, "name"));
     added.set_type(TextOf(parameter, "type"));

@@ -113,5 +113,15 @@ TEST_F(CheckTypesTest, TwoPublishersOfABufferAgreeToo) {
   EXPECT_THAT(Mistakes(), ElementsAre(StartsWith("tasks.other.outputs.out: publishes int, but buffer \"frames\" carries edges::Image")));
 }
 
+TEST_F(CheckTypesTest, ATaskThatIsACommandIsCheckedAgainstTheHostsCommands) {
+  types_["puma.Exec"] = FromText<v1::RunnableType>(R"(parameters { name: "command" type: "string" })");
+  Task("job").set_type("puma.Exec");
+  EXPECT_THAT(MistakesOf(CheckTypes(spec_, types_, {})), ElementsAre(StartsWith("tasks.job.params.command: must be given")));
+  (*Task("job").mutable_params())["command"].set_string_value("backup");
+  (*Task("job").mutable_params())["@program"].set_string_value("/bin/sh");
+  EXPECT_THAT(MistakesOf(CheckTypes(spec_, types_, {})),
+              ElementsAre(HasSubstr("has no parameter \"@program\""), StartsWith("tasks.job.params.command: this host has no commands")));
+}
+
 }  // namespace
 }  // namespace puma::server

@@ -34,6 +34,14 @@ TEST_F(TypeCatalogueTest, ReadsADescription) {
   EXPECT_EQ(types[0].commands(0).result(), "int");
 }
 
+TEST_F(TypeCatalogueTest, ParametersOfTheHostsOwnAreNobodysBusiness) {
+  types_.Put("m", path_,
+             R"({"types": [{"name": "T", "parameters": [{"name": "@secret", "type": "int"}, {"name": "open", "type": "int"}]}]})");
+  const std::vector<v1::RunnableType> types = *types_.TypesOf("m");
+  ASSERT_EQ(types.at(0).parameters_size(), 1);
+  EXPECT_EQ(types[0].parameters(0).name(), "open");
+}
+
 TEST_F(TypeCatalogueTest, IsFreshUntilTheFileChanges) {
   EXPECT_FALSE(types_.Fresh("m", path_));
   types_.Put("m", path_, std::string("{}"));
