@@ -17,6 +17,7 @@ install(TARGETS puma EXPORT pumaTargets
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS puma_logging_yaml LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})   # libpuma loads it, from beside itself
 install(DIRECTORY worker/include/puma DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(TARGETS puma_exec LIBRARY DESTINATION lib/puma/builtin)   # the module that every host has
 install(EXPORT pumaTargets NAMESPACE puma:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/pumaConfig.cmake.in ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake
   INSTALL_DESTINATION ${package_dir} PATH_VARS CMAKE_INSTALL_FULL_BINDIR PUMA_MODULE_DIR)

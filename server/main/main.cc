@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/config/command_catalogue.h"
 #include "server/config/module_catalogue.h"
 #include "server/journal/journal.h"
 #include "server/rpc/api_server.h"
@@ -28,7 +29,7 @@ namespace {
 constexpr int kBadConfiguration = 78;  // EX_CONFIG: the shim does not try again
 
 struct Flags {
-  std::string state_directory, socket, listen, log_file;
+  std::string state_directory, socket, listen, log_file, commands;
   std::vector<std::string> modules;
   bool insecure = false, serve = false, version = false;
 };
@@ -56,6 +57,13 @@ void FillDefaults(Flags& flags) {
   if (!flags.modules.empty()) return;
   const std::filesystem::path installed = ProgramDirectory().parent_path() / "lib" / "puma" / "modules";
   if (std::filesystem::is_directory(installed)) flags.modules.push_back(installed.string());
+}
+
+// The module that every host has comes first: no other one can take its name.
+std::vector<std::string> WithBuiltIn(std::vector<std::string> directories) {
+  const std::filesystem::path built_in = ProgramDirectory().parent_path() / "lib" / "puma" / "builtin";
+  if (std::filesystem::is_directory(built_in)) directories.insert(directories.begin(), built_in.string());
+  return directories;
 }
 
 // Beside this program, or where an installation has it.
@@ -99,6 +107,10 @@ int BecomeShim(const Flags& flags) {
     words.push_back("--modules");
     words.push_back(std::filesystem::absolute(directory).string());
   }
+  if (!flags.commands.empty()) {
+    words.push_back("--commands");
+    words.push_back(std::filesystem::absolute(flags.commands).string());
+  }
   if (flags.insecure) words.push_back("--insecure-loopback");
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -138,8 +150,10 @@ int Serve(const Flags& flags) {
 
   absl::StatusOr<std::unique_ptr<LogStore>> logs = LogStore::Open({.file = flags.log_file, .echo_to_stderr = true});
   if (!logs.ok()) return Fail(std::string(logs.status().message()));
-  absl::StatusOr<ModuleCatalogue> modules = ModuleCatalogue::Open(flags.modules);
+  absl::StatusOr<ModuleCatalogue> modules = ModuleCatalogue::Open(WithBuiltIn(flags.modules));
   if (!modules.ok()) return Fail(std::string(modules.status().message()));
+  absl::StatusOr<CommandCatalogue> commands = CommandCatalogue::Open(flags.commands);
+  if (!commands.ok()) return Fail(std::string(commands.status().message()));
   absl::StatusOr<std::unique_ptr<Journal>> journal =
       Journal::Open(flags.state_directory + "/journal.db", [&](const std::string& warning) { (*logs)->Own(3, warning); });
   if (!journal.ok()) return Fail(std::string(journal.status().message()));
@@ -152,6 +166,7 @@ int Serve(const Flags& flags) {
   options.state_directory = flags.state_directory;
   options.log_file = flags.log_file;
   options.module_directories = flags.modules;
+  options.commands = *std::move(commands);
   options.shim = std::move(shim_socket);
   Supervisor supervisor(**loop, **journal, **logs, feed, *modules, std::move(options));
 
@@ -181,6 +196,7 @@ int Main(int argc, char** argv) {
   app.add_option("--listen", flags.listen, "Address to serve: unix:PATH, or 127.0.0.1:PORT together with --insecure-loopback")
       ->excludes(socket);
   app.add_option("--modules", flags.modules, "Directory with modules of runnables; may be given several times");
+  app.add_option("--commands", flags.commands, "File with the commands that tasks of type puma.Exec may run (default: none)");
   app.add_option("--log-file", flags.log_file, "The aggregated log, JSON Lines (default: puma.log in the state directory)");
   app.add_flag("--insecure-loopback", flags.insecure, "Allow plain TCP on the loopback device: every local user is then an administrator");
   app.add_flag("--serve", flags.serve, "Used by the shim")->group("");

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "server/config/command_catalogue.h"
 #include "server/config/module_catalogue.h"
 #include "server/journal/journal.h"
 #include "server/supervisor/engine.h"
@@ -37,6 +38,7 @@ class Supervisor : public Engine {
   struct Options {
     std::string version, state_directory, log_file;
     std::vector<std::string> module_directories;
+    CommandCatalogue commands;
     UniqueFd shim;  // the inherited socket
   };
   Supervisor(EventLoop& loop, Journal& journal, LogStore& logs, TaskFeed& feed, ModuleCatalogue& modules, Options options);
@@ -94,7 +96,9 @@ class Supervisor : public Engine {
   void FailStart(TaskRec& task, const std::string& why);
   absl::StatusOr<WorkerRec*> SpawnWorker(shim::RunId id, uint32_t slots, const std::string& name, const std::string& label,
                                          const shim::Limits& limits);
-  void StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const std::string& module);
+  // `params`: the host's own, by name as JSON; no client's word counts for them
+  void StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const std::string& module,
+               const std::map<std::string, std::string>& params = {});
   void RunIsOver(TaskRec& task);
   void TaskGone(uint64_t uid);
   void ForgetPipeline(const std::string& name);

@@ -247,7 +247,7 @@ void Supervisor::ApplyChecked(const Call& call, const v1::ApplyPipelineRequest& 
     }
   }
   if (violations.empty()) {
-    if (absl::Status checked = CheckTypes(spec, types); !checked.ok()) return Finish(call, checked, false);
+    if (absl::Status checked = CheckTypes(spec, types, options_.commands); !checked.ok()) return Finish(call, checked, false);
   } else {
     return Finish(call, violations.ToStatus(absl::StrCat("pipeline ", spec.pipeline())), false);
   }

@@ -188,11 +188,17 @@ void Supervisor::Launch(uint64_t uid, int64_t run) {
   absl::StatusOr<std::string> path = modules_.Find(module);
   if (!path.ok()) return FailStart(*task, std::string(path.status().message()));
   if (IsThread(*task)) return LaunchInGroup(*task, *path);
+  std::map<std::string, std::string> params;
+  if (task->spec.type() == kExecType) {
+    absl::StatusOr<Command> command = options_.commands.CommandOf(task->spec);
+    if (!command.ok()) return FailStart(*task, std::string(command.status().message()));
+    params = HostParams(*command);
+  }
   const shim::RunId id{uid, static_cast<uint64_t>(run), NewId()};
   absl::StatusOr<WorkerRec*> worker =
       SpawnWorker(id, 1, task->row.name, absl::StrCat("task ", task->full_name), LimitsOf(task->spec.resources()));
   if (!worker.ok()) return FailStart(*task, std::string(worker.status().message()));
-  StartOn(**worker, *task, 0, *path);
+  StartOn(**worker, *task, 0, *path, params);
 }
 
 void Supervisor::FailStart(TaskRec& task, const std::string& why) {
@@ -289,7 +295,8 @@ absl::StatusOr<WorkerRec*> Supervisor::SpawnWorker(shim::RunId id, uint32_t slot
   return &worker;
 }
 
-void Supervisor::StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const std::string& module) {
+void Supervisor::StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const std::string& module,
+                         const std::map<std::string, std::string>& params) {
   worker.slots[slot] = task.row.uid;
   auto source = std::make_shared<v1::LogSource>();
   source->set_task(task.row.name);
@@ -299,7 +306,8 @@ void Supervisor::StartOn(WorkerRec& worker, TaskRec& task, uint32_t slot, const 
   task.slot = slot;
   task.ticket = NewId();
   task.seen = control::SlotState::kFree;
-  const struct Launch launch = PlanLaunch(model_, task, module, !worker.group, [this] { return NewId(); });
+  struct Launch launch = PlanLaunch(model_, task, module, !worker.group, [this] { return NewId(); });
+  for (const auto& [name, value] : params) launch.spec.params[name] = value;
   worker.control->ResetSlot(slot, launch.spec.log_level);
   absl::StatusOr<UniqueFd> memfd = control::ToMemfd(launch.spec);
   if (!memfd.ok()) {

@@ -139,6 +139,7 @@ class PackageTest(unittest.TestCase):
         ctl("call", "hello/greeter", "set_name", "name=PUMA")
         self.wait_for(lambda: "hello, PUMA" in log.read_text(), host)
         self.assertIn("hello/greeter", ctl("get", "tasks"))
+        self.assertIn("puma.Exec", ctl("get", "types"))  # of the module that every host has
 
     def wait_for(self, condition, host):
         deadline = time.monotonic() + WATCHDOG_S

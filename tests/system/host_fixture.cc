@@ -109,7 +109,10 @@ HostTest::~HostTest() {
 }
 
 std::vector<std::string> HostTest::HostCommand() const {
-  return {PUMA_BIN "/puma-host", "--state-dir", directory_ + "/state", "--socket", Socket(), "--modules", PUMA_TEST_MODULES};
+  std::vector<std::string> words{PUMA_BIN "/puma-host", "--state-dir",    directory_ + "/state", "--socket", Socket(),
+                                 "--modules",           PUMA_TEST_MODULES};
+  words.insert(words.end(), more_flags_.begin(), more_flags_.end());
+  return words;
 }
 
 void HostTest::StartHost() {

@@ -37,6 +37,7 @@ class HostTest : public ::testing::Test {
   std::string Socket() const { return directory_ + "/run/puma.sock"; }
   std::string Target() const { return "unix:" + Socket(); }
   std::vector<std::string> HostCommand() const;
+  void GiveHost(std::vector<std::string> flags) { more_flags_ = std::move(flags); }  // before StartHost
   client::Client& client() { return *client_; }
   int shim() const { return shim_; }
 
@@ -53,6 +54,7 @@ class HostTest : public ::testing::Test {
 
  private:
   std::string directory_;
+  std::vector<std::string> more_flags_;
   int shim_ = -1;
   std::unique_ptr<client::Client> client_;
 };
