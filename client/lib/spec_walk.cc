@@ -6,18 +6,16 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "client/lib/spec_text.h"
 #include "client/lib/suggest.h"
 
 namespace puma::client {
 namespace {
 
-using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
 
 constexpr int kMaxDepth = 50;
@@ -47,16 +45,6 @@ std::vector<std::string> NamesOf(const google::protobuf::Descriptor* type) {
   std::vector<std::string> names;
   for (int i = 0; i < type->field_count(); ++i) names.push_back(type->field(i)->name());
   return names;
-}
-
-// The short form of an enum's value: OnFull, ON_FULL_DROP_OLDEST -> drop_oldest.
-std::string ShortName(const EnumDescriptor* type, const std::string& value) {
-  std::string prefix;
-  for (const char c : type->name()) {
-    if (absl::ascii_isupper(c) && !prefix.empty()) prefix += '_';
-    prefix += absl::ascii_toupper(c);
-  }
-  return absl::AsciiStrToLower(absl::StripPrefix(value, prefix + "_"));
 }
 
 // An integer of type T. Anything but plain decimal digits is refused.
@@ -249,7 +237,7 @@ void SpecWalk::Enum(const YAML::Node& node, const std::string& text, google::pro
   for (int i = 0; i < field->enum_type()->value_count(); ++i) {
     const auto* value = field->enum_type()->value(i);
     if (value->number() == 0) continue;  // UNSPECIFIED is said by leaving the field away
-    known.push_back(ShortName(field->enum_type(), value->name()));
+    known.push_back(EnumWord(field->enum_type(), value->name()));
     if (known.back() == text) return message.GetReflection()->SetEnum(&message, field, value);
   }
   Report(node, absl::StrCat("unknown value ", Shown(text), " for ", here.what, Suggest(text, known)));
