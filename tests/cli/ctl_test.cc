@@ -1,17 +1,8 @@
 // The real puma-ctl against the real API server before a fake engine: what it prints, where, and its exit codes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
-#include <fstream>
-#include <utility>
-
-#include "tests/rpc/fake_host.h"
+#include "tests/cli/ctl_fixture.h"
 
 namespace puma::client {
 namespace {
@@ -19,117 +10,24 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
-
-// A puma-ctl that runs.
-class Running {
- public:
-  explicit Running(const std::vector<std::string>& words) {
-    std::array<int, 2> out{}, err{};
-    EXPECT_EQ(pipe(out.data()), 0);
-    EXPECT_EQ(pipe(err.data()), 0);
-    std::vector<char*> arguments = {const_cast<char*>(PUMA_CTL)};
-    for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
-    arguments.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(out[1], 1);
-      dup2(err[1], 2);
-      for (int fd = 3; fd < 256; ++fd) close(fd);
-      execv(PUMA_CTL, arguments.data());
-      _exit(127);
-    }
-    close(out[1]);
-    close(err[1]);
-    fds_ = {out[0], err[0]};
-  }
-  // Reads until standard output has `text`; false: it has ended without.
-  bool ReadUntil(const std::string& text) {
-    while (ran_.out.find(text) == std::string::npos) {
-      if (!ReadSome()) return false;
-    }
-    return true;
-  }
-  void Interrupt() {
-    if (pid_ > 0) kill(pid_, SIGINT);
-  }
-  Ran End() {
-    while (ReadSome()) {
-    }
-    int status = 0;
-    if (pid_ > 0) waitpid(pid_, &status, 0);
-    ran_.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return std::move(ran_);
-  }
-
- private:
-  bool ReadSome() {
-    std::array<pollfd, 2> polled = {pollfd{fds_[0], POLLIN, 0}, pollfd{fds_[1], POLLIN, 0}};
-    if (fds_[0] < 0 && fds_[1] < 0) return false;
-    poll(polled.data(), polled.size(), -1);
-    for (size_t i = 0; i < 2; ++i) {
-      if (fds_[i] < 0 || polled[i].revents == 0) continue;
-      std::array<char, 4096> bytes;
-      const ssize_t got = read(fds_[i], bytes.data(), bytes.size());
-      if (got > 0) (i == 0 ? ran_.out : ran_.err).append(bytes.data(), static_cast<size_t>(got));
-      if (got <= 0) close(std::exchange(fds_[i], -1));
-    }
-    return true;
-  }
-
-  pid_t pid_ = -1;
-  std::array<int, 2> fds_{-1, -1};
-  Ran ran_;
-};
-
-constexpr char kSpec[] = R"(pipeline: edges
-modules: [edges]
-buffers:
-  frames: {capacity: 64MiB}
-  edges: {on_full: drop_oldest}
-tasks:
-  loader: {type: edges.ImageLoader, outputs: {frames: frames}}
-  detector: {type: edges.EdgeDetector, replicas: 2, inputs: {frames: frames}, outputs: {edges: edges}}
-  sink: {type: edges.ContactSheet, placement: thread, inputs: {edges: edges}}
-)";
-
-class CtlTest : public ::testing::Test {
- protected:
-  CtlTest() { setenv("TZ", "UTC", 1); }
-  Ran Ctl(std::vector<std::string> words) {
-    words.insert(words.begin(), {"--host", host_.target()});
-    return Running(words).End();
-  }
-  std::string Write(const std::string& text) {
-    const std::string path = host_.directory() + "/spec.yaml";
-    std::ofstream(path) << text;
-    return path;
-  }
-  void Apply() { ASSERT_EQ(Ctl({"apply", "-f", Write(kSpec)}).code, 0); }
-  // A task with all that a table shows.
-  v1::Task Full(const std::string& name, int run) {
-    v1::Task task;
-    task.set_name("pipelines/edges/tasks/" + name);
-    task.mutable_spec()->set_type("edges.EdgeDetector");
-    v1::TaskStatus& status = *task.mutable_status();
-    status.set_state(v1::TASK_STATE_RUNNING);
-    status.set_run(run);
-    status.set_restarts(run - 1);
-    status.set_pid(4711);
-    v1::PortStatus& in = *status.add_ports();
-    in.set_port("frames");
-    in.set_rate(30.6);
-    v1::PortStatus& out = *status.add_ports();
-    out.set_output(true);
-    out.set_rate(30.55);
-    return task;
-  }
-
-  server::FakeHost host_;
-};
+// A task with all that a table shows.
+v1::Task Full(const std::string& name, int run) {
+  v1::Task task;
+  task.set_name("pipelines/edges/tasks/" + name);
+  task.mutable_spec()->set_type("edges.EdgeDetector");
+  v1::TaskStatus& status = *task.mutable_status();
+  status.set_state(v1::TASK_STATE_RUNNING);
+  status.set_run(run);
+  status.set_restarts(run - 1);
+  status.set_pid(4711);
+  v1::PortStatus& in = *status.add_ports();
+  in.set_port("frames");
+  in.set_rate(30.6);
+  v1::PortStatus& out = *status.add_ports();
+  out.set_output(true);
+  out.set_rate(30.55);
+  return task;
+}
 
 TEST_F(CtlTest, ApplySaysWhatBecame) {
   const Ran ran = Ctl({"apply", "-f", Write(kSpec)});
