@@ -1,3 +1,5 @@
+#include "client/cli/apply.h"
+
 #include <string>
 #include <utility>
 
@@ -10,7 +12,6 @@
 #include "client/cli/rows.h"
 #include "client/cli/text.h"
 #include "client/cli/wait.h"
-#include "client/lib/spec_file.h"
 #include "puma/client/details.h"
 
 namespace puma::client {
@@ -58,14 +59,6 @@ Expected ExpectedOf(const v1::ApplyPipelineResponse& applied) {
   return expected;
 }
 
-// The host's complaints about fields, as if they had been found here.
-ExitCode Refused(const Output& output, const SpecFile& file, const absl::Status& status) {
-  const auto violations = FieldViolations(status);
-  if (violations.empty()) return output.Error(status);
-  for (const FieldViolation& violation : violations) output.Words(EscapeLines(file.Explain(violation.field, violation.description), "  "));
-  return kUsage;
-}
-
 ExitCode ShowPlan(const Output& output, const v1::ApplyPipelineResponse& plan) {
   if (output.json()) {
     output.Json(plan);
@@ -78,6 +71,13 @@ ExitCode ShowPlan(const Output& output, const v1::ApplyPipelineResponse& plan) {
 }
 
 }  // namespace
+
+ExitCode Refused(const Output& output, const SpecFile& file, const absl::Status& status) {
+  const auto violations = FieldViolations(status);
+  if (violations.empty()) return output.Error(status);
+  for (const FieldViolation& violation : violations) output.Words(EscapeLines(file.Explain(violation.field, violation.description), "  "));
+  return kUsage;
+}
 
 ExitCode Apply(Session& session, const ApplyArguments& arguments) {
   const Output& output = session.output;

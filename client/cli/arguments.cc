@@ -66,7 +66,7 @@ class CommandLine {
 
   ApplyArguments apply_;
   GetArguments get_, describe_;
-  std::string advise_, start_, stop_;
+  std::string advise_, start_, stop_, diff_, expand_;
   std::vector<std::string> delete_;
   CallArguments call_;
   LogsArguments logs_;
@@ -100,7 +100,8 @@ CommandLine::CommandLine() {
   app_.footer(
       "Names: \"edges\" is a pipeline, \"edges/loader\" a task (or a buffer) of it.\n"
       "Data goes to standard output (json: the API's messages; streams one a line), words to standard error.\n"
-      "Exit codes: 0 done; 1 an error from the host, no host, or not found; 2 wrong usage, or a mistake in a spec file.");
+      "Exit codes: 0 done; 1 an error from the host, no host, or not found; 2 wrong usage, or a mistake in a spec file.\n"
+      "diff: 0 no differences; 1 differences; 2 an error.");
   AddReading();
   AddChanging();
   AddWatching();
@@ -140,6 +141,14 @@ void CommandLine::AddChanging() {
       ->expected(0, 1)
       ->default_str("60s");
   apply->parse_complete_callback([this, apply] { apply_.wait = apply->count("--wait") > 0; });
+
+  CLI::App* diff = Add("diff", "what apply would change, field by field", [this](Session& s) { return Diff(s, diff_); });
+  diff->add_option("-f,--file", diff_, "the spec file; -: standard input")->required()->type_name("FILE");
+  diff->footer("Examples:\n  puma-ctl diff -f edges.yaml\n  puma-ctl diff -f edges.yaml -o json");
+  CLI::App* expand =
+      Add("expand", "a spec with all variables and defaults filled in", [this](Session& s) { return ExpandSpec(s, expand_); });
+  expand->add_option("-f,--file", expand_, "the spec file; -: standard input")->required()->type_name("FILE");
+  expand->footer("Examples:\n  puma-ctl expand -f edges.yaml\n  puma-ctl expand -f edges.yaml -o json");
 
   Add("start", "start a task, or all tasks of a pipeline", [this](Session& s) { return StartTasks(s, start_); })
       ->add_option("name", start_, "the task or pipeline")

@@ -34,6 +34,11 @@ struct ApplyArguments {
 };
 ExitCode Apply(Session& session, const ApplyArguments& arguments);
 
+// What an apply would change. Exit codes as diff(1): 0 nothing, 1 something, 2 it can't be said.
+ExitCode Diff(Session& session, const std::string& file);
+// The spec as the host would have it: variables and defaults filled in.
+ExitCode ExpandSpec(Session& session, const std::string& file);
+
 struct GetArguments {
   std::string kind, name;
 };
