@@ -61,6 +61,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
         pipelines(channel),
         tasks(channel),
         buffers(channel),
+        events(channel),
         logs(channel) {}
 
   absl::Status Translate(const grpc::Status& status) const {
@@ -74,14 +75,16 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
     return translated;
   }
 
+  // `waits`: it may be served for long, and has all the time to find the next host again after that.
   template <class Stub, class Request, class Response>
   absl::StatusOr<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                                const Request& request, const CallOptions& call) const {
+                                const Request& request, const CallOptions& call, bool waits = false) const {
     const absl::Time start = absl::Now();
     const absl::Time deadline = call.deadline == absl::InfiniteFuture() ? start + options.timeout : call.deadline;
-    const absl::Time give_up = std::min(deadline, start + options.retry_for);
+    absl::Time give_up = std::min(deadline, start + options.retry_for);
     Backoff backoff;
     for (;;) {
+      const absl::Time attempt = absl::Now();
       grpc::ClientContext context;
       if (deadline != absl::InfiniteFuture()) context.set_deadline(absl::ToChronoTime(deadline));
       Response response;
@@ -92,6 +95,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
       }
       if (status.ok()) return response;
       if (call.stop.stop_requested()) return absl::CancelledError("cancelled");
+      if (waits && absl::Now() - attempt > absl::Seconds(1)) give_up = std::min(deadline, absl::Now() + options.retry_for);
       if (status.error_code() != grpc::StatusCode::UNAVAILABLE || !backoff.Wait(give_up, call.stop)) return Translate(status);
       Reconnect(give_up);
     }
@@ -123,6 +127,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   v1::PipelineService::Stub pipelines;
   v1::TaskService::Stub tasks;
   v1::BufferService::Stub buffers;
+  v1::EventService::Stub events;
   v1::LogService::Stub logs;
 };
 
@@ -151,6 +156,9 @@ absl::StatusOr<v1::GetHostResponse> Client::GetHost(const v1::GetHostRequest& re
 absl::StatusOr<v1::ListTypesResponse> Client::ListTypes(const v1::ListTypesRequest& request, const CallOptions& options) {
   return impl_->Call(impl_->hosts, &v1::HostService::Stub::ListTypes, request, options);
 }
+absl::StatusOr<v1::GetTypeResponse> Client::GetType(const v1::GetTypeRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->hosts, &v1::HostService::Stub::GetType, request, options);
+}
 absl::StatusOr<v1::ApplyPipelineResponse> Client::ApplyPipeline(const v1::ApplyPipelineRequest& request, const CallOptions& options) {
   return impl_->Call(impl_->pipelines, &v1::PipelineService::Stub::ApplyPipeline, WithId(request), options);
 }
@@ -175,6 +183,12 @@ absl::StatusOr<v1::StartTaskResponse> Client::StartTask(const v1::StartTaskReque
 absl::StatusOr<v1::StopTaskResponse> Client::StopTask(const v1::StopTaskRequest& request, const CallOptions& options) {
   return impl_->Call(impl_->tasks, &v1::TaskService::Stub::StopTask, WithId(request), options);
 }
+absl::StatusOr<v1::RestartTaskResponse> Client::RestartTask(const v1::RestartTaskRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->tasks, &v1::TaskService::Stub::RestartTask, WithId(request), options);
+}
+absl::StatusOr<v1::WaitTaskResponse> Client::WaitTask(const v1::WaitTaskRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->tasks, &v1::TaskService::Stub::WaitTask, request, options, /*waits=*/true);
+}
 absl::StatusOr<v1::InvokeCommandResponse> Client::InvokeCommand(const v1::InvokeCommandRequest& request, const CallOptions& options) {
   return impl_->Call(impl_->tasks, &v1::TaskService::Stub::InvokeCommand, WithId(request), options);
 }
@@ -189,6 +203,18 @@ absl::StatusOr<v1::ListDeadLettersResponse> Client::ListDeadLetters(const v1::Li
 }
 std::unique_ptr<Stream<v1::WatchTasksResponse>> Client::WatchTasks(const v1::WatchTasksRequest& request, const CallOptions& options) {
   return impl_->Open<TaskResume>(impl_->tasks, &v1::TaskService::Stub::WatchTasks, request, options);
+}
+absl::StatusOr<v1::ListEventsResponse> Client::ListEvents(const v1::ListEventsRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->events, &v1::EventService::Stub::ListEvents, request, options);
+}
+std::unique_ptr<Stream<v1::WatchEventsResponse>> Client::WatchEvents(const v1::WatchEventsRequest& request, const CallOptions& options) {
+  return impl_->Open<EventResume>(impl_->events, &v1::EventService::Stub::WatchEvents, request, options);
+}
+absl::StatusOr<v1::QueryLogsResponse> Client::QueryLogs(const v1::QueryLogsRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->logs, &v1::LogService::Stub::QueryLogs, request, options);
+}
+absl::StatusOr<v1::SetLogLevelResponse> Client::SetLogLevel(const v1::SetLogLevelRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->logs, &v1::LogService::Stub::SetLogLevel, WithId(request), options);
 }
 std::unique_ptr<Stream<v1::TailLogsResponse>> Client::TailLogs(const v1::TailLogsRequest& request, const CallOptions& options) {
   return impl_->Open<LogResume>(impl_->logs, &v1::LogService::Stub::TailLogs, request, options);

@@ -51,6 +51,14 @@ void TaskResume::Observe(v1::WatchTasksResponse& batch) {
   if (!in_snapshot_ && !batch.revision().empty()) request_.set_revision(batch.revision());
 }
 
+bool EventResume::GoOnAfter(const absl::Status& error) {
+  if (absl::IsUnavailable(error)) return true;
+  if (!absl::IsOutOfRange(error) || request_.revision().empty()) return false;
+  request_.clear_revision();  // another host process: nothing that it has to tell is known yet
+  request_.set_history(-1);
+  return true;
+}
+
 const v1::TailLogsRequest& LogResume::Request() {
   if (opened_ == absl::InfinitePast()) {
     opened_ = absl::Now();

@@ -30,6 +30,17 @@ class TaskResume {
   std::set<std::string> seen_;   // in the snapshot that is being read
 };
 
+class EventResume {
+ public:
+  explicit EventResume(v1::WatchEventsRequest request) : request_(std::move(request)) {}
+  const v1::WatchEventsRequest& Request() const { return request_; }
+  void Observe(const v1::WatchEventsResponse& batch) { request_.set_revision(batch.revision()); }
+  bool GoOnAfter(const absl::Status& error);
+
+ private:
+  v1::WatchEventsRequest request_;
+};
+
 class LogResume {
  public:
   explicit LogResume(v1::TailLogsRequest request) : request_(std::move(request)) {}

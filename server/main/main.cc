@@ -18,8 +18,7 @@
 #include "server/journal/journal.h"
 #include "server/rpc/api_server.h"
 #include "server/supervisor/supervisor.h"
-#include "server/telemetry/log_store.h"
-#include "server/telemetry/task_feed.h"
+#include "server/telemetry/feeds.h"
 #include "worker/platform/system.h"
 #include "worker/shim/protocol.h"
 
@@ -161,6 +160,7 @@ int Serve(const Flags& flags) {
   if (!loop.ok()) return Fail(std::string(loop.status().message()));
 
   TaskFeed feed;
+  EventFeed events;
   Supervisor::Options options;
   options.version = PUMA_VERSION;
   options.state_directory = flags.state_directory;
@@ -168,12 +168,12 @@ int Serve(const Flags& flags) {
   options.module_directories = flags.modules;
   options.commands = *std::move(commands);
   options.shim = std::move(shim_socket);
-  Supervisor supervisor(**loop, **journal, **logs, feed, *modules, std::move(options));
+  Supervisor supervisor(**loop, **journal, {&feed, &events, logs->get()}, *modules, std::move(options));
 
   MakeSocketDirectory(flags.listen);
   // Listening comes before Hello: a socket that is in use ends this attempt before the shim has anything to keep.
   absl::StatusOr<std::unique_ptr<ApiServer>> api =
-      ApiServer::Start({.address = flags.listen, .allow_insecure_loopback = flags.insecure}, &supervisor, &feed, logs->get());
+      ApiServer::Start({.address = flags.listen, .allow_insecure_loopback = flags.insecure}, &supervisor, {&feed, &events, logs->get()});
   if (!api.ok()) return Fail(std::string(api.status().message()));
   if (absl::Status begun = supervisor.Begin(); !begun.ok()) return Fail(std::string(begun.message()));
   (*loop)->Watch(signals.get(), [&] { supervisor.Quit(); });

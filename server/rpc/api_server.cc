@@ -80,10 +80,10 @@ void InitGrpc() {
 
 class GrpcApiServer final : public ApiServer {
  public:
-  GrpcApiServer(const Options& options, Engine* engine, TaskFeed* tasks, LogStore* logs)
+  GrpcApiServer(const Options& options, Engine* engine, const Feeds& feeds)
       : address_(options.address),
-        pump_(tasks, logs),
-        backends_{engine, tasks, logs, &pump_, std::make_shared<StreamLimit>(options.streams_per_connection, options.streams)},
+        pump_(feeds),
+        backends_{engine, feeds, &pump_, std::make_shared<StreamLimit>(options.streams_per_connection, options.streams)},
         services_(MakeServices(backends_)) {
     services_.push_back(MakeHealthService(backends_));
   }
@@ -127,10 +127,10 @@ class GrpcApiServer final : public ApiServer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const Options& options, Engine* engine, TaskFeed* tasks, LogStore* logs) {
+absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const Options& options, Engine* engine, const Feeds& feeds) {
   if (absl::Status status = PrepareAddress(options); !status.ok()) return status;
   InitGrpc();
-  auto server = std::make_unique<GrpcApiServer>(options, engine, tasks, logs);
+  auto server = std::make_unique<GrpcApiServer>(options, engine, feeds);
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;
 }

@@ -7,12 +7,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/supervisor/engine.h"
-#include "server/telemetry/log_store.h"
-#include "server/telemetry/task_feed.h"
+#include "server/telemetry/feeds.h"
 
 namespace puma::server {
 
-// Thread-safe. Engine, feed and store outlive it; the engine may answer replies even later.
+// Thread-safe. Engine and feeds outlive it; the engine may answer replies even later.
 class ApiServer {
  public:
   struct Options {
@@ -24,7 +23,7 @@ class ApiServer {
   };
   // Listens when it returns. ALREADY_EXISTS: a living host has this socket, or another program the port. FAILED_PRECONDITION: the socket's
   // directory is open to others. INVALID_ARGUMENT, PERMISSION_DENIED: the address can't be served, the message says why.
-  static absl::StatusOr<std::unique_ptr<ApiServer>> Start(const Options& options, Engine* engine, TaskFeed* tasks, LogStore* logs);
+  static absl::StatusOr<std::unique_ptr<ApiServer>> Start(const Options& options, Engine* engine, const Feeds& feeds);
 
   // Shuts down.
   virtual ~ApiServer() = default;

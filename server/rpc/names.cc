@@ -34,8 +34,12 @@ bool Matches(NameForm form, absl::string_view name) {
       return IsChild(parts, "tasks");
     case NameForm::kBuffer:
       return IsChild(parts, "buffers");
+    case NameForm::kType:
+      return parts.size() == 2 && parts[0] == "types" && IsId(parts[1]);
     case NameForm::kParent:
       return name.empty() || IsPipeline(parts);
+    case NameForm::kLogName:
+      return IsPipeline(parts) || IsChild(parts, "tasks");
     case NameForm::kLogParent:
       return name.empty() || IsPipeline(parts) || IsChild(parts, "tasks");
   }
@@ -50,8 +54,12 @@ absl::string_view Form(NameForm form) {
       return "\"pipelines/{pipeline}/tasks/{task}\"";
     case NameForm::kBuffer:
       return "\"pipelines/{pipeline}/buffers/{buffer}\"";
+    case NameForm::kType:
+      return "\"types/{module}.{type}\"";
     case NameForm::kParent:
       return "\"pipelines/{pipeline}\", or \"\" for all";
+    case NameForm::kLogName:
+      return "\"pipelines/{pipeline}\" or \"pipelines/{pipeline}/tasks/{task}\"";
     case NameForm::kLogParent:
       return "\"pipelines/{pipeline}\", \"pipelines/{pipeline}/tasks/{task}\", or \"\" for all";
   }

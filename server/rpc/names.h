@@ -11,7 +11,9 @@ enum class NameForm {
   kPipeline,   // pipelines/{pipeline}
   kTask,       // pipelines/{pipeline}/tasks/{task}
   kBuffer,     // pipelines/{pipeline}/buffers/{buffer}
+  kType,       // types/{module}.{type}
   kParent,     // pipelines/{pipeline}, or "" for all
+  kLogName,    // kPipeline or kTask
   kLogParent,  // kPipeline, kTask, or "" for all
 };
 

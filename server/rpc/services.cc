@@ -41,6 +41,12 @@ absl::Status CheckPage(int page_size) {
   return page_size < 0 ? BadField("page_size", "must not be negative; 0 means the default of 100") : absl::OkStatus();
 }
 
+absl::Status CheckLevel(v1::LogLevel level, const char* field) {
+  return v1::LogLevel_IsValid(level) ? absl::OkStatus() : BadField(field, absl::StrCat(level, " is not a level"));
+}
+
+size_t PageSize(int asked) { return static_cast<size_t>(asked == 0 ? 100 : std::min(asked, 1000)); }
+
 template <class Request>
 absl::Status CheckList(const Request& request) {
   if (absl::Status status = CheckName(NameForm::kParent, request.parent(), "parent"); !status.ok()) return status;
@@ -70,6 +76,10 @@ class HostService final : public v1::HostService::CallbackService {
   }
   Reactor* ListTypes(Context*, const v1::ListTypesRequest* request, v1::ListTypesResponse* response) override {
     return Later(response, [&](auto reply) { engine_->ListTypes(*request, std::move(reply)); });
+  }
+  Reactor* GetType(Context* context, const v1::GetTypeRequest* request, v1::GetTypeResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kType, request->name(), "name"); !status.ok()) return Finish(context, status);
+    return Later(response, [&](auto reply) { engine_->GetType(*request, std::move(reply)); });
   }
 
  private:
@@ -121,6 +131,21 @@ class TaskService final : public v1::TaskService::CallbackService {
     if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->Stop(*request, std::move(reply)); });
   }
+  Reactor* RestartTask(Context* context, const v1::RestartTaskRequest* request, v1::RestartTaskResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    return Later(response, [&](auto reply) { engine_->Restart(*request, std::move(reply)); });
+  }
+  Reactor* WaitTask(Context* context, const v1::WaitTaskRequest* request, v1::WaitTaskResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (request->run() < 0) return Finish(context, BadField("run", "must not be negative; 0 means any"));
+    for (const int state : request->states()) {
+      if (!v1::TaskState_IsValid(state) || state == v1::TASK_STATE_UNSPECIFIED)
+        return Finish(context, BadField("states", absl::StrCat(state, " is not a state")));
+    }
+    auto* call = new UnaryCall<v1::WaitTaskResponse>(response);
+    call->Keep(engine_->Wait(*request, call->MakeReply()));
+    return call;
+  }
   Reactor* InvokeCommand(Context* context, const v1::InvokeCommandRequest* request, v1::InvokeCommandResponse* response) override {
     if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
     if (request->command().empty()) return Finish(context, BadField("command", "must be given"));
@@ -131,14 +156,15 @@ class TaskService final : public v1::TaskService::CallbackService {
   grpc::ServerWriteReactor<v1::WatchTasksResponse>* WatchTasks(Context* context, const v1::WatchTasksRequest* request) override {
     using Call = StreamCall<v1::WatchTasksResponse>;
     if (absl::Status status = CheckName(NameForm::kParent, request->parent(), "parent"); !status.ok()) return Call::Refuse(status);
-    auto position = backends_.tasks->Begin(request->revision());
+    auto position = backends_.feeds.tasks->Begin(request->revision());
     if (!position.ok()) return Call::Refuse(position.status());
     auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
     if (!permit.ok()) return Call::Refuse(permit.status());
-    return Call::Open(backends_.pump, StreamPump::kTasks, *std::move(permit),
-                      [tasks = backends_.tasks, parent = request->parent(), position = *position](v1::WatchTasksResponse& batch) mutable {
-                        return tasks->Take(parent, position, batch) ? Taken::kBatch : Taken::kNothing;
-                      });
+    return Call::Open(
+        backends_.pump, StreamPump::kTasks, *std::move(permit),
+        [tasks = backends_.feeds.tasks, parent = request->parent(), position = *position](v1::WatchTasksResponse& batch) mutable {
+          return tasks->Take(parent, position, batch) ? Taken::kBatch : Taken::kNothing;
+        });
   }
 
  private:
@@ -167,9 +193,50 @@ class BufferService final : public v1::BufferService::CallbackService {
   Engine* const engine_;
 };
 
+class EventService final : public v1::EventService::CallbackService {
+ public:
+  explicit EventService(const Backends& backends) : backends_(backends) {}
+
+  Reactor* ListEvents(Context* context, const v1::ListEventsRequest* request, v1::ListEventsResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kLogParent, request->parent(), "parent"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
+    return Finish(context, backends_.feeds.events->List(request->parent(), request->page_token(), PageSize(request->page_size())),
+                  response);
+  }
+  grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(Context* context, const v1::WatchEventsRequest* request) override {
+    using Call = StreamCall<v1::WatchEventsResponse>;
+    if (absl::Status status = CheckName(NameForm::kLogParent, request->parent(), "parent"); !status.ok()) return Call::Refuse(status);
+    if (request->history() < -1) return Call::Refuse(BadField("history", "must be a number of events, or -1 for all"));
+    auto position = backends_.feeds.events->Begin(*request);
+    if (!position.ok()) return Call::Refuse(position.status());
+    auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
+    if (!permit.ok()) return Call::Refuse(permit.status());
+    return Call::Open(
+        backends_.pump, StreamPump::kEvents, *std::move(permit),
+        [events = backends_.feeds.events, parent = request->parent(), position = *position](v1::WatchEventsResponse& batch) mutable {
+          return events->Take(parent, position, batch) ? Taken::kBatch : Taken::kNothing;
+        });
+  }
+
+ private:
+  const Backends backends_;
+};
+
 class LogService final : public v1::LogService::CallbackService {
  public:
   explicit LogService(const Backends& backends) : backends_(backends) {}
+
+  Reactor* QueryLogs(Context* context, const v1::QueryLogsRequest* request, v1::QueryLogsResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kLogParent, request->parent(), "parent"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
+    if (absl::Status status = CheckLevel(request->min_level(), "min_level"); !status.ok()) return Finish(context, status);
+    return Finish(context, backends_.feeds.logs->Query(*request, PageSize(request->page_size())), response);
+  }
+  Reactor* SetLogLevel(Context* context, const v1::SetLogLevelRequest* request, v1::SetLogLevelResponse* response) override {
+    if (absl::Status status = CheckName(NameForm::kLogName, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = CheckLevel(request->level(), "level"); !status.ok()) return Finish(context, status);
+    return Later(response, [&](auto reply) { backends_.engine->SetLogLevel(*request, std::move(reply)); });
+  }
 
   grpc::ServerWriteReactor<v1::TailLogsResponse>* TailLogs(Context* context, const v1::TailLogsRequest* request) override {
     using Call = StreamCall<v1::TailLogsResponse>;
@@ -177,20 +244,19 @@ class LogService final : public v1::LogService::CallbackService {
     auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
     if (!permit.ok()) return Call::Refuse(permit.status());
     const unsigned causes = request->follow() ? StreamPump::kLogs : 0;
-    return Call::Open(
-        backends_.pump, causes, *std::move(permit),
-        [logs = backends_.logs, request = *request, position = backends_.logs->Begin(*request)](v1::TailLogsResponse& batch) mutable {
-          if (logs->Take(request, position, batch)) return Taken::kBatch;
-          return request.follow() ? Taken::kNothing : Taken::kEnd;
-        });
+    return Call::Open(backends_.pump, causes, *std::move(permit),
+                      [logs = backends_.feeds.logs, request = *request,
+                       position = backends_.feeds.logs->Begin(*request)](v1::TailLogsResponse& batch) mutable {
+                        if (logs->Take(request, position, batch)) return Taken::kBatch;
+                        return request.follow() ? Taken::kNothing : Taken::kEnd;
+                      });
   }
 
  private:
   static absl::Status Check(const v1::TailLogsRequest& request) {
     if (absl::Status status = CheckName(NameForm::kLogParent, request.parent(), "parent"); !status.ok()) return status;
     if (request.history() < -1) return BadField("history", "must be a number of records, or -1 for all");
-    if (!v1::LogLevel_IsValid(request.min_level())) return BadField("min_level", absl::StrCat(request.min_level(), " is not a level"));
-    return absl::OkStatus();
+    return CheckLevel(request.min_level(), "min_level");
   }
 
   const Backends backends_;
@@ -204,6 +270,7 @@ std::vector<std::unique_ptr<grpc::Service>> MakeServices(const Backends& backend
   services.push_back(std::make_unique<PipelineService>(backends));
   services.push_back(std::make_unique<TaskService>(backends));
   services.push_back(std::make_unique<BufferService>(backends));
+  services.push_back(std::make_unique<EventService>(backends));
   services.push_back(std::make_unique<LogService>(backends));
   return services;
 }

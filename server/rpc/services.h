@@ -10,21 +10,19 @@
 #include "server/rpc/stream_limit.h"
 #include "server/rpc/stream_pump.h"
 #include "server/supervisor/engine.h"
-#include "server/telemetry/log_store.h"
-#include "server/telemetry/task_feed.h"
+#include "server/telemetry/feeds.h"
 
 namespace puma::server {
 
 // What the services need. All of it outlives them.
 struct Backends {
   Engine* engine;
-  TaskFeed* tasks;
-  LogStore* logs;
+  Feeds feeds;
   StreamPump* pump;
   std::shared_ptr<StreamLimit> limit;
 };
 
-// Host, Pipeline, Task, Buffer, Log.
+// Host, Pipeline, Task, Buffer, Event, Log.
 std::vector<std::unique_ptr<grpc::Service>> MakeServices(const Backends& backends);
 // grpc.health.v1.Health: "" is the host, "pipelines/{p}" a pipeline. Nothing is SERVING before the engine is.
 std::unique_ptr<grpc::Service> MakeHealthService(const Backends& backends);

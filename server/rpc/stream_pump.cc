@@ -42,9 +42,10 @@ unsigned PumpBell::Wait() {
   return 0;
 }
 
-StreamPump::StreamPump(TaskFeed* tasks, LogStore* logs)
-    : task_subscription_(tasks->Subscribe([bell = bell_] { bell->Ring(kTasks); })),
-      log_subscription_(logs->Subscribe([bell = bell_] { bell->Ring(kLogs); })),
+StreamPump::StreamPump(const Feeds& feeds)
+    : task_subscription_(feeds.tasks->Subscribe([bell = bell_] { bell->Ring(kTasks); })),
+      log_subscription_(feeds.logs->Subscribe([bell = bell_] { bell->Ring(kLogs); })),
+      event_subscription_(feeds.events->Subscribe([bell = bell_] { bell->Ring(kEvents); })),
       thread_([this] {
         while (const unsigned causes = bell_->Wait()) {
           for (const auto& stream : Of(causes)) stream->Wake();

@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "server/telemetry/log_store.h"
-#include "server/telemetry/task_feed.h"
+#include "server/telemetry/feeds.h"
 #include "worker/platform/mutex.h"
 
 namespace puma::server {
@@ -45,9 +44,10 @@ class StreamPump {
   // What wakes a stream.
   static constexpr unsigned kTasks = 1;
   static constexpr unsigned kLogs = 2;
+  static constexpr unsigned kEvents = 8;
   static constexpr unsigned kTick = 4;  // now and then, for what nothing announces
 
-  StreamPump(TaskFeed* tasks, LogStore* logs);
+  explicit StreamPump(const Feeds& feeds);
   ~StreamPump();
   StreamPump(const StreamPump&) = delete;
   StreamPump& operator=(const StreamPump&) = delete;
@@ -69,7 +69,7 @@ class StreamPump {
   unsigned interest_ PUMA_GUARDED_BY(mutex_) = 0;
   std::vector<Entry> streams_ PUMA_GUARDED_BY(mutex_);
   absl::Status end_ PUMA_GUARDED_BY(mutex_);  // not OK: EndAll was called
-  std::shared_ptr<void> task_subscription_, log_subscription_;
+  std::shared_ptr<void> task_subscription_, log_subscription_, event_subscription_;
   std::thread thread_;
 };
 

@@ -29,6 +29,7 @@ class Engine {
 
   virtual v1::Host GetHost() = 0;
   virtual void ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTypesResponse> reply) = 0;
+  virtual void GetType(const v1::GetTypeRequest& request, Reply<v1::GetTypeResponse> reply) = 0;
 
   virtual void Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) = 0;
   virtual void Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) = 0;
@@ -39,8 +40,12 @@ class Engine {
   virtual absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request) = 0;
   virtual void Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) = 0;
   virtual void Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) = 0;
+  virtual void Restart(const v1::RestartTaskRequest& request, Reply<v1::RestartTaskResponse> reply) = 0;
+  virtual std::unique_ptr<CallHandle> Wait(const v1::WaitTaskRequest& request, Reply<v1::WaitTaskResponse> reply) = 0;
   virtual std::unique_ptr<CallHandle> Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline,
                                              Reply<v1::InvokeCommandResponse> reply) = 0;
+
+  virtual void SetLogLevel(const v1::SetLogLevelRequest& request, Reply<v1::SetLogLevelResponse> reply) = 0;
 
   virtual absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) = 0;
   virtual absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) = 0;

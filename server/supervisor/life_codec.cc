@@ -32,6 +32,7 @@ std::string LifeToJson(const TaskLife& life, const std::string& boot_id) {
               {"deadline", life.deadline},
               {"poison_lane", life.poison_lane},
               {"poison_number", life.poison_number},
+              {"log_level", static_cast<int>(life.log_level)},
               {"boot", boot_id}}
       .dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -53,6 +54,7 @@ TaskLife LifeFromRow(const TaskRow& row, const std::string& boot_id) {
     life.backoff_ns = NumberOf<int64_t>(text, "backoff_ns");
     life.poison_lane = NumberOf<uint64_t>(text, "poison_lane");
     life.poison_number = NumberOf<uint64_t>(text, "poison_number");
+    if (const int level = NumberOf<int>(text, "log_level"); v1::LogLevel_IsValid(level)) life.log_level = static_cast<v1::LogLevel>(level);
     if (TextOf(text, "boot") == boot_id) {
       for (const json& restart : text.value("restarts", json::array())) {
         if (restart.is_number_integer()) life.restarts.push_back(restart.get<int64_t>());

@@ -102,6 +102,14 @@ struct TaskRec {
   std::map<std::string, PortCount> counts;  // by "in PORT", "out PORT"
 };
 
+// What its runnable logs: a user's, or the spec's.
+inline v1::LogLevel LogLevelOf(const TaskRec& task) {
+  const v1::LogLevel level = task.life.log_level != v1::LOG_LEVEL_UNSPECIFIED ? task.life.log_level : task.spec.log_level();
+  return level != v1::LOG_LEVEL_UNSPECIFIED ? level : v1::LOG_LEVEL_INFO;
+}
+// The same as puma::Level's number.
+inline int LevelNumberOf(const TaskRec& task) { return static_cast<int>(LogLevelOf(task)) - 1; }
+
 // A worker process: of one process task, of a pipeline's thread tasks, or one that describes a module.
 struct WorkerRec {
   shim::RunId id;

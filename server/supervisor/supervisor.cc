@@ -17,8 +17,15 @@ constexpr int64_t kTickNs = kSecond;
 constexpr int64_t kWatchdogTickNs = kSecond / 20;  // a hang is found within its watchdog and this
 }  // namespace
 
-Supervisor::Supervisor(EventLoop& loop, Journal& journal, LogStore& logs, TaskFeed& feed, ModuleCatalogue& modules, Options options)
-    : loop_(loop), journal_(journal), logs_(logs), feed_(feed), modules_(modules), options_(std::move(options)), intake_(logs) {}
+Supervisor::Supervisor(EventLoop& loop, Journal& journal, const Feeds& feeds, ModuleCatalogue& modules, Options options)
+    : loop_(loop),
+      journal_(journal),
+      logs_(*feeds.logs),
+      feed_(*feeds.tasks),
+      events_(*feeds.events),
+      modules_(modules),
+      options_(std::move(options)),
+      intake_(logs_) {}
 
 Supervisor::~Supervisor() = default;
 
@@ -50,6 +57,7 @@ absl::Status Supervisor::Begin() {
 
 absl::Status Supervisor::Run() {
   loop_.Run([this] { return Idle(); });
+  waiters_ = {};  // their calls say UNAVAILABLE: the next host may be asked
   return ended_;
 }
 

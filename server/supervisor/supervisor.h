@@ -5,7 +5,7 @@
 //   runs supervisor_shim.cc   messages of the shim, adoption                        supervisor_wire.cc   who gets which segment
 //   supervisor_work.cc   doorbells: slots, results, logs                       supervisor_view.cc   what clients see
 //   supervisor_api.cc    the Engine's calls                        supervisor_letters.cc   messages that are given up
-//   supervisor_distrust.cc   lanes and pages that can't be believed
+//   supervisor_events.cc   what clients read of all that happened        supervisor_distrust.cc   lanes and pages that can't be believed
 #include <atomic>
 #include <cstring>
 #include <deque>
@@ -26,9 +26,9 @@
 #include "server/supervisor/model.h"
 #include "server/supervisor/shim_link.h"
 #include "server/supervisor/type_catalogue.h"
+#include "server/supervisor/waiters.h"
 #include "server/supervisor/wiring.h"
-#include "server/telemetry/log_store.h"
-#include "server/telemetry/task_feed.h"
+#include "server/telemetry/feeds.h"
 
 namespace puma::server {
 
@@ -41,7 +41,7 @@ class Supervisor : public Engine {
     CommandCatalogue commands;
     UniqueFd shim;  // the inherited socket
   };
-  Supervisor(EventLoop& loop, Journal& journal, LogStore& logs, TaskFeed& feed, ModuleCatalogue& modules, Options options);
+  Supervisor(EventLoop& loop, Journal& journal, const Feeds& feeds, ModuleCatalogue& modules, Options options);
   ~Supervisor() override;
 
   // Reads the journal and says Hello to the shim; adoption goes on in Run.
@@ -53,6 +53,7 @@ class Supervisor : public Engine {
 
   v1::Host GetHost() override;
   void ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTypesResponse> reply) override;
+  void GetType(const v1::GetTypeRequest& request, Reply<v1::GetTypeResponse> reply) override;
   void Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) override;
   void Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) override;
   absl::StatusOr<v1::Pipeline> GetPipeline(const std::string& name) override;
@@ -61,8 +62,11 @@ class Supervisor : public Engine {
   absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request) override;
   void Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) override;
   void Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) override;
+  void Restart(const v1::RestartTaskRequest& request, Reply<v1::RestartTaskResponse> reply) override;
+  std::unique_ptr<CallHandle> Wait(const v1::WaitTaskRequest& request, Reply<v1::WaitTaskResponse> reply) override;
   std::unique_ptr<CallHandle> Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline,
                                      Reply<v1::InvokeCommandResponse> reply) override;
+  void SetLogLevel(const v1::SetLogLevelRequest& request, Reply<v1::SetLogLevelResponse> reply) override;
   absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) override;
   absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) override;
   absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request) override;
@@ -183,6 +187,15 @@ class Supervisor : public Engine {
   void CheckPage(TaskRec& reader);
   void Disgrace(TaskRec& task, const std::string& why);  // its run is judged as failed
 
+  // ---- supervisor_events.cc
+  void TellState(const TaskRec& task, v1::TaskState earlier);
+  void TellGone(const TaskRec& task);
+  void TellExit(const TaskRec& task);
+  void TellWish(const std::string& name, const std::string& what, const std::string& request_id);
+  void TellLetter(const TaskRec& task, const v1::DeadLetter& letter);
+  void TellDistrust(const std::string& name, int64_t run, const std::string& what);
+  void TellHost(const std::string& what);
+
   // ---- supervisor_view.cc
   void Show(TaskRec& task);  // tells the watchers
   v1::Task View(TaskRec& task);
@@ -199,6 +212,8 @@ class Supervisor : public Engine {
   };
   template <class Request, class Response>
   Call MakeCall(const char* method, const Request& request, Reply<Response> reply);
+  template <class Request, class Response>
+  void Wish(const char* method, const Request& request, Event::Kind wish, Reply<Response> reply);
   void WhenReady(std::function<void()> work);
   bool Begin(const Call& call);                                                       // false: a twin; it is answered with the first one
   void Finish(const Call& call, absl::StatusOr<std::string> response, bool changed);  // changed: after the commit, and remembered
@@ -216,10 +231,12 @@ class Supervisor : public Engine {
   Journal& journal_;
   LogStore& logs_;
   TaskFeed& feed_;
+  EventFeed& events_;
   ModuleCatalogue& modules_;
   Options options_;
   Model model_;
   Invocations invocations_;
+  Waiters waiters_;
   TypeCatalogue types_;
   LogIntake intake_;
   std::unique_ptr<ShimLink> shim_;

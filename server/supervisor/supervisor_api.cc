@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <random>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -71,23 +72,32 @@ Response Page(const Map& map, const std::string& parent, const std::string& toke
   }
   return response;
 }
+
+// "2 created, 1 updated".
+std::string Counts(const std::vector<v1::PlannedChange>& changes) {
+  static constexpr std::pair<v1::PlannedChange::Action, const char*> kWords[] = {{v1::PlannedChange::ACTION_CREATE, "created"},
+                                                                                 {v1::PlannedChange::ACTION_UPDATE, "updated"},
+                                                                                 {v1::PlannedChange::ACTION_RESTART, "restarted"},
+                                                                                 {v1::PlannedChange::ACTION_DELETE, "deleted"}};
+  std::vector<std::string> counts;
+  for (const auto& [action, word] : kWords) {
+    const auto n =
+        std::count_if(changes.begin(), changes.end(), [wanted = action](const auto& change) { return change.action() == wanted; });
+    if (n != 0) counts.push_back(absl::StrCat(n, " ", word));
+  }
+  return counts.empty() ? "nothing changes" : absl::StrJoin(counts, ", ");
+}
 }  // namespace
 
+// Gives a call up on the loop.
 class Supervisor::Handle : public CallHandle {
  public:
-  Handle(Supervisor* supervisor, uint64_t id) : supervisor_(supervisor), id_(id) {}
-  void Cancel() override {
-    supervisor_->loop_.Post([supervisor = supervisor_, id = id_] {
-      std::optional<Invocations::Pending> pending = supervisor->invocations_.Take(id);
-      if (!pending) return;
-      if (WorkerRec* worker = supervisor->model_.worker(pending->worker)) worker->control->Cancel(pending->slot, id);
-      pending->reply(absl::CancelledError(absl::StrCat("command ", pending->command, " was given up; it may still run")));
-    });
-  }
+  Handle(EventLoop& loop, std::function<void()> give_up) : loop_(loop), give_up_(std::move(give_up)) {}
+  void Cancel() override { loop_.Post(give_up_); }
 
  private:
-  Supervisor* supervisor_;
-  uint64_t id_;
+  EventLoop& loop_;
+  const std::function<void()> give_up_;
 };
 
 // ---- calls that change something -----------------------------------------------------------------------------------------------------
@@ -166,32 +176,72 @@ void Supervisor::Finish(const Call& call, absl::StatusOr<std::string> response, 
   });
 }
 
-void Supervisor::Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) {
-  WhenReady([this, request, call = MakeCall("Start", request, std::move(reply))] {
+// Start, Stop, Restart.
+template <class Request, class Response>
+void Supervisor::Wish(const char* method, const Request& request, Event::Kind wish, Reply<Response> reply) {
+  WhenReady([this, method, request, wish, call = MakeCall(method, request, std::move(reply))] {
     if (!Begin(call)) return;
     TaskRec* task = model_.FindTask(request.name());
     if (task == nullptr) return Finish(call, GetTask(request.name()).status(), false);
-    if (task->row.deleting)
+    if (task->row.deleting && wish != Event::Kind::kStop)
       return Finish(call, absl::FailedPreconditionError(absl::StrCat("task ", request.name(), " is being deleted")), false);
-    Feed(*task, Event::Kind::kStart, [](Event& event) { event.run = 0; });
-    PutTask(*task);
-    v1::StartTaskResponse response;
+    if (!request.validate_only()) {
+      TellWish(task->full_name, absl::AsciiStrToLower(method), request.request_id());
+      Feed(*task, wish, [](Event& event) { event.run = 0; });
+      PutTask(*task);
+    }
+    Response response;
     *response.mutable_task() = View(*task);
-    Finish(call, response.SerializeAsString(), true);
+    Finish(call, response.SerializeAsString(), !request.validate_only());
   });
 }
 
+void Supervisor::Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) {
+  Wish("Start", request, Event::Kind::kStart, std::move(reply));
+}
 void Supervisor::Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) {
-  WhenReady([this, request, call = MakeCall("Stop", request, std::move(reply))] {
+  Wish("Stop", request, Event::Kind::kStop, std::move(reply));
+}
+void Supervisor::Restart(const v1::RestartTaskRequest& request, Reply<v1::RestartTaskResponse> reply) {
+  Wish("Restart", request, Event::Kind::kRestart, std::move(reply));
+}
+
+void Supervisor::SetLogLevel(const v1::SetLogLevelRequest& request, Reply<v1::SetLogLevelResponse> reply) {
+  WhenReady([this, request, call = MakeCall("SetLogLevel", request, std::move(reply))] {
     if (!Begin(call)) return;
-    TaskRec* task = model_.FindTask(request.name());
-    if (task == nullptr) return Finish(call, GetTask(request.name()).status(), false);
-    Feed(*task, Event::Kind::kStop, [](Event& event) { event.run = 0; });
-    PutTask(*task);
-    v1::StopTaskResponse response;
-    *response.mutable_task() = View(*task);
-    Finish(call, response.SerializeAsString(), true);
+    std::vector<TaskRec*> tasks;
+    if (const PipelineRec* pipeline = model_.pipeline(std::string(absl::StripPrefix(request.name(), "pipelines/")))) {
+      for (const auto& [name, uid] : pipeline->tasks) tasks.push_back(model_.task(uid));
+    } else if (TaskRec* task = model_.FindTask(request.name())) {
+      tasks.push_back(task);
+    } else {
+      const bool is_task = absl::StrContains(request.name(), "/tasks/");
+      return Finish(call, is_task ? GetTask(request.name()).status() : GetPipeline(request.name()).status(), false);
+    }
+    v1::SetLogLevelResponse response;
+    for (TaskRec* task : tasks) {
+      response.add_tasks(task->full_name);
+      if (request.validate_only()) continue;
+      task->life.log_level = request.level();
+      if (WorkerRec* worker = model_.worker(task->worker); worker != nullptr && worker->control != nullptr)
+        worker->control->SetLogLevel(task->slot, LevelNumberOf(*task));
+      TellWish(task->full_name, absl::StrCat("log level ", absl::AsciiStrToLower(v1::LogLevel_Name(LogLevelOf(*task)).substr(10))),
+               request.request_id());
+      PutTask(*task);
+      Show(*task);
+    }
+    Finish(call, response.SerializeAsString(), !request.validate_only());
   });
+}
+
+std::unique_ptr<CallHandle> Supervisor::Wait(const v1::WaitTaskRequest& request, Reply<v1::WaitTaskResponse> reply) {
+  const uint64_t id = invocations_.NewId();
+  WhenReady([this, request, id, reply = std::move(reply)] {
+    TaskRec* task = model_.FindTask(request.name());
+    if (task == nullptr) return reply(GetTask(request.name()).status());
+    waiters_.Add(id, request, View(*task), reply);
+  });
+  return std::make_unique<Handle>(loop_, [this, id] { waiters_.Cancel(id); });
 }
 
 void Supervisor::Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) {
@@ -203,6 +253,12 @@ void Supervisor::Delete(const v1::DeletePipelineRequest& request, Reply<v1::Dele
     const std::string etag = absl::StrCat(pipeline->row.uid, "-", pipeline->row.generation);
     if (!request.etag().empty() && request.etag() != etag)
       return Finish(call, absl::AbortedError("the pipeline has changed since its etag was read; read it again"), false);
+    v1::DeletePipelineResponse response;
+    v1::PipelineSpec nothing;
+    nothing.set_pipeline(pipeline->row.name);
+    for (v1::PlannedChange& change : PlanChanges(pipeline->spec, nothing)) *response.add_changes() = std::move(change);
+    if (request.validate_only()) return Finish(call, response.SerializeAsString(), false);
+    TellWish(request.name(), "delete", request.request_id());
     pipeline->row.deleting = true;
     turn_.put_pipelines.push_back(pipeline->row);
     turn_dirty_ = pipelines_changed_ = true;
@@ -211,7 +267,7 @@ void Supervisor::Delete(const v1::DeletePipelineRequest& request, Reply<v1::Dele
       ForgetPipeline(pipeline->row.name);
     }
     for (const auto& [name, uid] : tasks) DeleteTask(*model_.task(uid));
-    Finish(call, v1::DeletePipelineResponse().SerializeAsString(), true);
+    Finish(call, response.SerializeAsString(), true);
   });
 }
 
@@ -278,6 +334,8 @@ void Supervisor::ApplyChecked(const Call& call, const v1::ApplyPipelineRequest& 
     for (auto& change : PlanChanges(pipeline == nullptr ? v1::PipelineSpec() : pipeline->spec, spec)) *response.add_changes() = change;
     return Finish(call, response.SerializeAsString(), false);
   }
+  const std::vector<v1::PlannedChange> changes = PlanChanges(pipeline == nullptr ? v1::PipelineSpec() : pipeline->spec, spec);
+  TellWish(PipelineName(spec.pipeline()), absl::StrCat("apply: ", Counts(changes)), request.request_id());
   Finish(call, CommitApply(spec).SerializeAsString(), true);
 }
 
@@ -381,8 +439,10 @@ uint64_t Supervisor::AddTask(PipelineRec& pipeline, const std::string& base, con
 void Supervisor::ChangeTask(PipelineRec& pipeline, TaskRec& task, v1::PlannedChange::Action action) {
   if (action == v1::PlannedChange::ACTION_NONE) return;
   RememberWhoLeft(task, &pipeline.spec.tasks().at(task.row.base));
+  const v1::LogLevel level_before = task.spec.log_level();
   task.spec = pipeline.spec.tasks().at(task.row.base);
   task.policy = PolicyOf(task.spec);
+  if (task.spec.log_level() != level_before) task.life.log_level = v1::LOG_LEVEL_UNSPECIFIED;
   if (action == v1::PlannedChange::ACTION_UPDATE) task.row.generation = pipeline.row.generation;
   Feed(task, Event::Kind::kSpecChanged, [](Event& event) { event.run = 0; });
   task.rewired = true;
@@ -470,13 +530,38 @@ void Supervisor::ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTy
   });
 }
 
+void Supervisor::GetType(const v1::GetTypeRequest& request, Reply<v1::GetTypeResponse> reply) {
+  WhenReady([this, request, reply = std::move(reply)] {
+    const std::string local(absl::StripPrefix(request.name(), "types/"));
+    const std::string module = local.substr(0, local.find('.'));
+    DescribeModules({module}, [this, request, module, reply] {
+      absl::StatusOr<std::vector<v1::RunnableType>> types = types_.TypesOf(module);
+      if (!types.ok()) return reply(types.status());
+      std::map<std::string, bool> known;
+      for (v1::RunnableType& type : *types) {
+        known[type.name()] = true;
+        if (type.name() != request.name()) continue;
+        v1::GetTypeResponse response;
+        *response.mutable_type() = std::move(type);
+        return reply(std::move(response));
+      }
+      reply(Unknown("type", request.name(), known));
+    });
+  });
+}
+
 // ---- commands ------------------------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<CallHandle> Supervisor::Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline,
                                                Reply<v1::InvokeCommandResponse> reply) {
   const uint64_t id = invocations_.NewId();
   WhenReady([this, request, id, deadline, reply = std::move(reply)] { InvokeNow(request, id, deadline, reply); });
-  return std::make_unique<Handle>(this, id);
+  return std::make_unique<Handle>(loop_, [this, id] {
+    std::optional<Invocations::Pending> pending = invocations_.Take(id);
+    if (!pending) return;
+    if (WorkerRec* worker = model_.worker(pending->worker)) worker->control->Cancel(pending->slot, id);
+    pending->reply(absl::CancelledError(absl::StrCat("command ", pending->command, " was given up; it may still run")));
+  });
 }
 
 void Supervisor::InvokeNow(const v1::InvokeCommandRequest& request, uint64_t id, absl::Time deadline,

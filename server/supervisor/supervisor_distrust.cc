@@ -50,6 +50,7 @@ void Supervisor::QuarantineLane(LaneRec& lane, const std::string& why) {
   if (publisher == nullptr) return;
   const std::string owner = absl::StrCat(publisher->full_name, ", run ", lane.epoch);
   Log(4, absl::StrCat("a lane of ", owner, ", output ", lane.port, ", is quarantined: ", why));
+  TellDistrust(publisher->full_name, lane.epoch, absl::StrCat("its lane of output ", lane.port, " is quarantined: ", why));
   for (const Port& reader : ReadersOfLane(model_, lane)) {
     const WorkerRec* worker = model_.worker(reader.task->worker);
     if (worker == nullptr || !reader.task->connected.contains(lane.id)) continue;
@@ -70,6 +71,7 @@ void Supervisor::QuarantineLane(LaneRec& lane, const std::string& why) {
 void Supervisor::RefuseLane(TaskRec* publisher, int64_t run, const std::string& why) {
   if (publisher == nullptr) return Log(4, absl::StrCat("a lane of a task that is gone is quarantined: ", why));
   Log(4, absl::StrCat("a lane of ", publisher->full_name, ", run ", run, ", is quarantined: ", why));
+  TellDistrust(publisher->full_name, run, absl::StrCat("a lane of it is quarantined: ", why));
   if (publisher->life.run == run && serving_) Disgrace(*publisher, absl::StrCat("it offered a lane that can't be believed: ", why));
 }
 

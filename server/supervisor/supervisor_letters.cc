@@ -74,6 +74,7 @@ void Supervisor::GiveUp(const Port& reader, LaneRec& lane, const ReadState& stat
          absl::StrCat("dead letter: input ", reader.port, ", buffer ", BufferOfLane(model_, lane), ", message ", state.next, " of ",
                       publisher == nullptr ? "" : publisher->row.name, " (epoch ", lane.epoch, "): ", state.deliveries,
                       " runs have ended in its handler, the last one: ", task.life.exit.summary(), "; it is not handed out again"));
+  TellLetter(task, letter);
   ShowLetter(std::move(letter));
 }
 

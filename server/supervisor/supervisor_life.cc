@@ -79,6 +79,7 @@ void Supervisor::Perform(TaskRec& task, Action::Kind action) {
       return;
     case Action::Kind::kCommitExit:
       PutTask(task);
+      TellExit(task);
       return;
     case Action::Kind::kEndLanes:
       task.lanes_ended = true;
@@ -399,6 +400,8 @@ bool Supervisor::RunsInGroup(const TaskRec& task) const {
 void Supervisor::TaskGone(uint64_t uid) {
   TaskRec& task = *model_.task(uid);
   feed_.Remove(task.full_name);
+  waiters_.Gone(task.full_name);
+  TellGone(task);
   PipelineRec& pipeline = *model_.pipeline(task.row.pipeline);
   const std::string name = pipeline.row.name;
   task.gates_removed = true;

@@ -242,6 +242,8 @@ void Supervisor::BecomeReady() {
   for (const std::string& name : empty) ForgetPipeline(name);
   collect_ = pipelines_changed_ = true;
   Log(2, absl::StrCat("ready: incarnation ", incarnation_, ", ", model_.tasks.size(), " tasks in ", model_.pipelines.size(), " pipelines"));
+  TellHost(
+      absl::StrCat("serves: incarnation ", incarnation_, ", ", model_.tasks.size(), " tasks in ", model_.pipelines.size(), " pipelines"));
   for (auto& work : std::exchange(when_ready_, {})) work();
 }
 

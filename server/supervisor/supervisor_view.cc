@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/supervisor/buffer_view.h"
@@ -18,7 +19,11 @@ void SetTime(int64_t unix_ns, google::protobuf::Timestamp* out) {
 }
 }  // namespace
 
-void Supervisor::Show(TaskRec& task) { feed_.Put(View(task)); }
+void Supervisor::Show(TaskRec& task) {
+  const v1::Task view = View(task);
+  feed_.Put(view);
+  waiters_.Seen(view);
+}
 
 v1::Task Supervisor::View(TaskRec& task) {
   v1::Task view;
@@ -29,7 +34,7 @@ v1::Task Supervisor::View(TaskRec& task) {
   view.set_replica(task.row.replica);
   v1::TaskStatus& status = *view.mutable_status();
   if (task.shown != task.life.state) {
-    task.shown = task.life.state;
+    TellState(task, std::exchange(task.shown, task.life.state));
     task.since_unix_ns = RealNanos();
   }
   status.set_state(task.life.state);
@@ -51,6 +56,7 @@ v1::Task Supervisor::View(TaskRec& task) {
   if (task.life.exit.run() != 0) *status.mutable_last_exit() = task.life.exit;
   if (task.life.state == v1::TASK_STATE_BACKOFF) SetTime(RealNanos() + task.life.deadline - BootNanos(), status.mutable_next_start());
   status.set_desired_running(task.life.desired && !task.life.deleting);
+  status.set_log_level(LogLevelOf(task));
   ViewPorts(task, status);
   return view;
 }

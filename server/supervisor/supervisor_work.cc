@@ -222,6 +222,10 @@ void Supervisor::Quarantine(WorkerRec& worker, const absl::Status& why) {
   if (worker.ending) return;
   Log(4, absl::StrCat("the control segment of worker ", worker.id.key, " (pid ", worker.pid,
                       ") is quarantined: ", std::string(why.message()), "; it is ended"));
+  for (const uint64_t uid : worker.slots) {
+    if (const TaskRec* task = model_.task(uid))
+      TellDistrust(task->full_name, task->life.run, absl::StrCat("its worker is ended: ", std::string(why.message())));
+  }
   KillTree(worker);
 }
 

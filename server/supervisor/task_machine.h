@@ -32,15 +32,16 @@ struct TaskLife {
   int64_t run = 0;           // of the current or last run
   bool run_started = false;  // STOPPING: a run is still there to be ended
   Why why = Why::kNone;
-  v1::RunExit exit;                             // collected while a run ends; then the last exit
-  std::vector<int64_t> restarts;                // CLOCK_BOOTTIME ns of counted restarts within the window
-  int32_t restart_count = 0;                    // since a user last started it
-  int64_t backoff_ns = 0;                       // the last waiting time; 0: none yet
-  int64_t deadline = 0;                         // of the armed timer, CLOCK_BOOTTIME ns; 0: none
-  int stage = 0;                                // of the stop ladder: 0 command, 1 SIGTERM, 2 killed
-  uint64_t poison_lane = 0, poison_number = 0;  // crashes on one message count once for the intensity
-  uint64_t crash_lane = 0, crash_number = 0;    // the message that the run which now ends was working on; lane 0: none
-  int64_t ready = 0;                            // when the run became RUNNING, CLOCK_BOOTTIME ns; 0: it has not
+  v1::RunExit exit;                                    // collected while a run ends; then the last exit
+  std::vector<int64_t> restarts;                       // CLOCK_BOOTTIME ns of counted restarts within the window
+  int32_t restart_count = 0;                           // since a user last started it
+  int64_t backoff_ns = 0;                              // the last waiting time; 0: none yet
+  int64_t deadline = 0;                                // of the armed timer, CLOCK_BOOTTIME ns; 0: none
+  int stage = 0;                                       // of the stop ladder: 0 command, 1 SIGTERM, 2 killed
+  uint64_t poison_lane = 0, poison_number = 0;         // crashes on one message count once for the intensity
+  uint64_t crash_lane = 0, crash_number = 0;           // the message that the run which now ends was working on; lane 0: none
+  v1::LogLevel log_level = v1::LOG_LEVEL_UNSPECIFIED;  // a user's, which outranks the spec's
+  int64_t ready = 0;                                   // when the run became RUNNING, CLOCK_BOOTTIME ns; 0: it has not
 };
 
 struct Event {

@@ -311,7 +311,7 @@ Launch PlanLaunch(const Model& model, TaskRec& task, const std::string& module_p
     (void)google::protobuf::util::MessageToJsonString(value, &json);
     spec.params[name] = json;
   }
-  spec.log_level = task.spec.log_level() == v1::LOG_LEVEL_UNSPECIFIED ? 2 : static_cast<int>(task.spec.log_level()) - 1;
+  spec.log_level = LevelNumberOf(task);
   spec.alone = alone;
   if (task.spec.has_spin()) spec.spin_ns = static_cast<uint64_t>(task.spec.spin().seconds() * 1'000'000'000 + task.spec.spin().nanos());
   spec.page = new_id();

@@ -15,13 +15,14 @@
 #include "server/telemetry/log_filter.h"
 #include "server/telemetry/log_line_json.h"
 #include "server/telemetry/log_ring.h"
+#include "server/telemetry/revision.h"
 #include "server/telemetry/severity.h"
 #include "worker/platform/mutex.h"
 
 namespace puma::server {
 namespace {
 
-constexpr size_t kBatchBytes = 64 << 10;
+constexpr size_t kBatchBytes = 64 << 10, kPageBytes = 1 << 20;
 constexpr size_t kChunksAtOnce = 16;
 constexpr size_t kRecordBytes = 40;  // of a record beside its text, on the wire
 
@@ -59,9 +60,11 @@ void Clean(LogLine& line) {
 }
 
 // A batch under way: records, and the sources that they share.
+template <class Batch>
 class BatchWriter {
  public:
-  explicit BatchWriter(v1::TailLogsResponse& batch) : batch_(batch) {}
+  explicit BatchWriter(Batch& batch) : batch_(batch) {}
+  size_t bytes() const { return bytes_; }
   bool full() const { return bytes_ >= kBatchBytes; }
   void Add(const LogLine& line) {
     const auto [index, is_new] = indices_.try_emplace(line.source.get(), static_cast<uint32_t>(batch_.sources_size()));
@@ -76,7 +79,7 @@ class BatchWriter {
   }
 
  private:
-  v1::TailLogsResponse& batch_;
+  Batch& batch_;
   std::map<const v1::LogSource*, uint32_t> indices_;
   size_t bytes_ = 0;
 };
@@ -110,6 +113,7 @@ class FileLogStore final : public LogStore {
 
   Position Begin(const v1::TailLogsRequest& request) const override;
   bool Take(const v1::TailLogsRequest& request, Position& position, v1::TailLogsResponse& batch) const override;
+  absl::StatusOr<v1::QueryLogsResponse> Query(const v1::QueryLogsRequest& request, size_t at_most) const override;
   std::shared_ptr<void> Subscribe(std::function<void()> f) override { return listeners_.Add(std::move(f)); }
 
   // Before anyone else has the store.
@@ -173,6 +177,7 @@ class FileLogStore final : public LogStore {
   }
 
   const Options options_;
+  const Revisions revisions_;
   LogRing ring_;
   Listeners listeners_;
   Mutex mutex_;
@@ -222,6 +227,31 @@ bool FileLogStore::Take(const v1::TailLogsRequest& request, Position& position, 
     }
   }
   return batch.has_gap() || !batch.records().empty();
+}
+
+absl::StatusOr<v1::QueryLogsResponse> FileLogStore::Query(const v1::QueryLogsRequest& request, size_t at_most) const {
+  v1::QueryLogsResponse page;
+  uint64_t next = ring_.first();
+  const uint64_t end = ring_.end();
+  if (!request.page_token().empty()) {
+    const absl::StatusOr<uint64_t> found = revisions_.Find(request.page_token(), next, end);
+    if (!found.ok()) return found.status();
+    next = *found;
+  }
+  const LogFilter filter(request);
+  BatchWriter writer(page);
+  for (const LogRing::Chunk& chunk : ring_.From(next, SIZE_MAX)) {
+    for (size_t i = next > chunk.first ? next - chunk.first : 0; i < chunk.lines->size(); ++i) {
+      const LogLine& line = (*chunk.lines)[i];
+      if (!filter.Matches(line)) continue;
+      if (static_cast<size_t>(page.records_size()) == at_most || writer.bytes() >= kPageBytes) {
+        page.set_next_page_token(revisions_.Of(chunk.first + i));
+        return page;
+      }
+      writer.Add(line);
+    }
+  }
+  return page;
 }
 
 }  // namespace

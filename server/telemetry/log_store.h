@@ -50,6 +50,8 @@ class LogStore {
   virtual Position Begin(const v1::TailLogsRequest& request) const = 0;
   // Fills `batch` (about 64 KiB at most) with matching records and moves on. False: nothing new. Overtaken: the batch has a Gap.
   virtual bool Take(const v1::TailLogsRequest& request, Position& position, v1::TailLogsResponse& batch) const = 0;
+  // A page of at most so many matching records, and about 1 MiB. OUT_OF_RANGE, INVALID_ARGUMENT: the page token.
+  virtual absl::StatusOr<v1::QueryLogsResponse> Query(const v1::QueryLogsRequest& request, size_t at_most) const = 0;
   virtual std::shared_ptr<void> Subscribe(std::function<void()> f) = 0;  // called (must not block) after each Append
 };
 

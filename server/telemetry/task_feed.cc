@@ -1,11 +1,8 @@
 #include "server/telemetry/task_feed.h"
 
-#include <charconv>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 
 namespace puma::server {
 namespace {
@@ -13,24 +10,14 @@ namespace {
 constexpr size_t kBatchBytes = 64 << 10;
 constexpr size_t kBatchEvents = 1024;
 
-uint64_t RandomEpoch() {
-  std::random_device random;
-  return (uint64_t{random()} << 32) | random();
-}
-
 // What names of a parent's tasks begin with.
 std::string PrefixOf(const std::string& parent) { return parent.empty() ? "" : parent + "/tasks/"; }
 
 bool Begins(const std::string& name, const std::string& prefix) { return name.compare(0, prefix.size(), prefix) == 0; }
 
-bool ParseNumber(const std::string& text, int base, uint64_t& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
 }  // namespace
 
-TaskFeed::TaskFeed(size_t capacity) : capacity_(capacity), epoch_(RandomEpoch()) {}
+TaskFeed::TaskFeed(size_t capacity) : capacity_(capacity) {}
 
 void TaskFeed::Put(const v1::Task& task) {
   auto copy = std::make_shared<const v1::Task>(task);
@@ -58,20 +45,12 @@ void TaskFeed::Add(Change change) {
   ++first_;
 }
 
-std::string TaskFeed::RevisionOf(uint64_t counter) const { return absl::StrCat(absl::Hex(epoch_, absl::kZeroPad16), "-", counter); }
-
 absl::StatusOr<TaskFeed::Position> TaskFeed::Begin(const std::string& revision) const {
   MutexLock lock(mutex_);
   if (revision.empty()) return Position{.next = End()};
-  const std::vector<std::string> parts = absl::StrSplit(revision, '-');
-  uint64_t epoch = 0, counter = 0;
-  if (parts.size() != 2 || parts[0].size() != 16 || !ParseNumber(parts[0], 16, epoch) || !ParseNumber(parts[1], 10, counter)) {
-    return absl::InvalidArgumentError("revision: not one that WatchTasks gave out; watch without one");
-  }
-  if (epoch != epoch_) return absl::OutOfRangeError("revision: of another host process; watch without one to begin with a snapshot");
-  if (counter < first_) return absl::OutOfRangeError("revision: too old; watch without one to begin with a snapshot");
-  if (counter > End()) return absl::InvalidArgumentError("revision: not one that WatchTasks gave out; watch without one");
-  return Position{.next = counter, .snapshot_sent = true};
+  const absl::StatusOr<uint64_t> counter = revisions_.Find(revision, first_, End());
+  if (!counter.ok()) return counter.status();
+  return Position{.next = *counter, .snapshot_sent = true};
 }
 
 bool TaskFeed::Take(const std::string& parent, Position& position, v1::WatchTasksResponse& batch) const {
@@ -105,7 +84,7 @@ bool TaskFeed::Take(const std::string& parent, Position& position, v1::WatchTask
     }
   }
   if (batch.events().empty()) return false;
-  batch.set_revision(RevisionOf(position.next));
+  batch.set_revision(revisions_.Of(position.next));
   return true;
 }
 
@@ -141,7 +120,7 @@ void TaskFeed::SendSnapshot(Position& position, v1::WatchTasksResponse& batch) c
   }
   if (position.sent < position.snapshot->size()) return;
   batch.add_events()->set_snapshot_complete(true);
-  batch.set_revision(RevisionOf(position.next));
+  batch.set_revision(revisions_.Of(position.next));
   position.snapshot_sent = true;
   position.snapshot = nullptr;
 }

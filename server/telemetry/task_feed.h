@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "puma/v1/services.pb.h"
 #include "server/telemetry/listeners.h"
+#include "server/telemetry/revision.h"
 #include "worker/platform/mutex.h"
 
 namespace puma::server {
@@ -24,7 +25,7 @@ class TaskFeed {
   void Put(const v1::Task& task);
   void Remove(const std::string& name);
 
-  // A viewer's side. Opaque revisions: a random epoch of this host process and a counter.
+  // A viewer's side.
   struct Position {
     uint64_t next = 0;
     bool snapshot_sent = false;
@@ -32,7 +33,7 @@ class TaskFeed {
     std::shared_ptr<const std::vector<std::shared_ptr<const v1::Task>>> snapshot;
     size_t sent = 0;
   };
-  // Begins with a snapshot, or after `revision`. OUT_OF_RANGE: too old or of another host process. INVALID_ARGUMENT: not a revision.
+  // Begins with a snapshot, or after `revision`. Errors as Revisions::Find.
   absl::StatusOr<Position> Begin(const std::string& revision) const;
   // Fills `batch` (about 64 KiB at most) with what is new for `parent` and moves the position. False: nothing new. A viewer that was
   // overtaken gets a Gap, and then a snapshot as at the beginning; what is not in it is gone. Within a snapshot `revision` is empty.
@@ -49,14 +50,13 @@ class TaskFeed {
     std::string name;
     std::shared_ptr<const v1::Task> task;
   };  // task null: gone
-  std::string RevisionOf(uint64_t counter) const;
   void Add(Change change) PUMA_REQUIRES(mutex_);
   uint64_t End() const PUMA_REQUIRES(mutex_) { return first_ + changes_.size(); }
   void TakeSnapshot(const std::string& parent, Position& position) const PUMA_REQUIRES(mutex_);
   std::vector<Change> TakeChanges(const std::string& prefix, Position& position) const PUMA_REQUIRES(mutex_);
   void SendSnapshot(Position& position, v1::WatchTasksResponse& batch) const;
   const size_t capacity_;
-  const uint64_t epoch_;
+  const Revisions revisions_;
   mutable Mutex mutex_;
   uint64_t first_ PUMA_GUARDED_BY(mutex_) = 0;  // counter of changes_.front()
   std::deque<Change> changes_ PUMA_GUARDED_BY(mutex_);

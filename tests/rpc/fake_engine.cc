@@ -149,6 +149,18 @@ void FakeEngine::ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTy
   Later([response, reply] { reply(response); });
 }
 
+void FakeEngine::GetType(const v1::GetTypeRequest& request, Reply<v1::GetTypeResponse> reply) {
+  ListTypes({}, [request, reply](const absl::StatusOr<v1::ListTypesResponse>& types) {
+    for (const v1::RunnableType& type : types->types()) {
+      if (type.name() != request.name()) continue;
+      v1::GetTypeResponse response;
+      *response.mutable_type() = type;
+      return reply(response);
+    }
+    reply(NoSuch(request.name()));
+  });
+}
+
 v1::ApplyPipelineResponse FakeEngine::DoApply(const v1::ApplyPipelineRequest& request) {
   v1::ApplyPipelineResponse response;
   const v1::PipelineSpec& spec = request.spec();
@@ -172,7 +184,7 @@ v1::ApplyPipelineResponse FakeEngine::DoApply(const v1::ApplyPipelineRequest& re
       change.set_action(tasks_.count(task.name()) ? v1::PlannedChange::ACTION_UPDATE : v1::PlannedChange::ACTION_CREATE);
       if (request.validate_only()) continue;
       tasks_[task.name()] = task;
-      feed_->Put(task);
+      Show(task);
     }
   }
   pipeline.set_task_count(response.changes_size());
@@ -203,6 +215,7 @@ void FakeEngine::Delete(const v1::DeletePipelineRequest& request, Reply<v1::Dele
       std::erase_if(tasks_, [&](const auto& entry) {
         if (!absl::StartsWith(entry.first, PrefixOf(request.name()))) return false;
         feed_->Remove(entry.first);
+        waiters_.Gone(entry.first);
         return true;
       });
     }
@@ -246,8 +259,10 @@ void FakeEngine::Change(const Request& request, v1::TaskState state, Reply<Respo
       request_ids_.push_back(request.request_id());
       const auto it = tasks_.find(request.name());
       if (it == tasks_.end()) return reply(NoSuch(request.name()));
-      it->second.mutable_status()->set_state(state);
-      feed_->Put(it->second);
+      if (!request.validate_only()) {
+        it->second.mutable_status()->set_state(state);
+        Show(it->second);
+      }
       *response.mutable_task() = it->second;
     }
     reply(std::move(response));
@@ -259,6 +274,56 @@ void FakeEngine::Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskR
 }
 void FakeEngine::Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) {
   Change(request, v1::TASK_STATE_STOPPED, std::move(reply));
+}
+
+void FakeEngine::SetLogLevel(const v1::SetLogLevelRequest& request, Reply<v1::SetLogLevelResponse> reply) {
+  Later([this, request, reply] {
+    v1::SetLogLevelResponse response;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      request_ids_.push_back(request.request_id());
+      for (auto& [name, task] : tasks_) {
+        if (name != request.name() && !absl::StartsWith(name, PrefixOf(request.name()))) continue;
+        response.add_tasks(name);
+        if (!request.validate_only()) task.mutable_status()->set_log_level(request.level());
+      }
+    }
+    if (response.tasks().empty()) return reply(NoSuch(request.name()));
+    reply(response);
+  });
+}
+
+void FakeEngine::Restart(const v1::RestartTaskRequest& request, Reply<v1::RestartTaskResponse> reply) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto it = tasks_.find(request.name());
+    if (it != tasks_.end() && !request.validate_only()) it->second.mutable_status()->set_run(it->second.status().run() + 1);
+  }
+  Change(request, v1::TASK_STATE_RUNNING, std::move(reply));
+}
+
+std::unique_ptr<CallHandle> FakeEngine::Wait(const v1::WaitTaskRequest& request, Reply<v1::WaitTaskResponse> reply) {
+  class Handle final : public CallHandle {
+   public:
+    Handle(FakeEngine* engine, uint64_t id) : engine_(engine), id_(id) {}
+    void Cancel() override {
+      std::lock_guard<std::mutex> lock(engine_->mutex_);
+      engine_->waiters_.Cancel(id_);
+      ++engine_->cancelled;
+    }
+
+   private:
+    FakeEngine* const engine_;
+    const uint64_t id_;
+  };
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto it = tasks_.find(request.name());
+  if (it == tasks_.end()) {
+    reply(NoSuch(request.name()));
+    return nullptr;
+  }
+  waiters_.Add(++waits_, request, it->second, std::move(reply));
+  return std::make_unique<Handle>(this, waits_);
 }
 
 std::unique_ptr<CallHandle> FakeEngine::Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline,
@@ -333,7 +398,12 @@ absl::StatusOr<bool> FakeEngine::PipelineHealthy(const std::string& pipeline) {
 void FakeEngine::Put(const v1::Task& task) {
   std::lock_guard<std::mutex> lock(mutex_);
   tasks_[task.name()] = task;
+  Show(task);
+}
+
+void FakeEngine::Show(const v1::Task& task) {
   feed_->Put(task);
+  waiters_.Seen(task);
 }
 
 void FakeEngine::PutPipeline(const v1::Pipeline& pipeline) {
@@ -345,6 +415,7 @@ void FakeEngine::Forget(const std::string& task) {
   std::lock_guard<std::mutex> lock(mutex_);
   tasks_.erase(task);
   feed_->Remove(task);
+  waiters_.Gone(task);
 }
 
 void FakeEngine::MoveTo(TaskFeed* feed) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "server/supervisor/engine.h"
+#include "server/supervisor/waiters.h"
 #include "server/telemetry/task_feed.h"
 
 namespace puma::server {
@@ -27,6 +28,7 @@ class FakeEngine final : public Engine {
 
   v1::Host GetHost() override;
   void ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTypesResponse> reply) override;
+  void GetType(const v1::GetTypeRequest& request, Reply<v1::GetTypeResponse> reply) override;
   void Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) override;
   void Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) override;
   absl::StatusOr<v1::Pipeline> GetPipeline(const std::string& name) override;
@@ -35,8 +37,11 @@ class FakeEngine final : public Engine {
   absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request) override;
   void Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) override;
   void Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) override;
+  void Restart(const v1::RestartTaskRequest& request, Reply<v1::RestartTaskResponse> reply) override;
+  std::unique_ptr<CallHandle> Wait(const v1::WaitTaskRequest& request, Reply<v1::WaitTaskResponse> reply) override;
   std::unique_ptr<CallHandle> Invoke(const v1::InvokeCommandRequest& request, absl::Time deadline,
                                      Reply<v1::InvokeCommandResponse> reply) override;
+  void SetLogLevel(const v1::SetLogLevelRequest& request, Reply<v1::SetLogLevelResponse> reply) override;
   absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) override;
   absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) override;
   absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request) override;
@@ -60,8 +65,12 @@ class FakeEngine final : public Engine {
   void Change(const Request& request, v1::TaskState state, Reply<Response> reply);
   v1::ApplyPipelineResponse DoApply(const v1::ApplyPipelineRequest& request);
 
+  void Show(const v1::Task& task);  // with mutex_ held
+
   std::mutex mutex_;
   TaskFeed* feed_;
+  uint64_t waits_ = 0;
+  Waiters waiters_;
   std::map<std::string, v1::Pipeline> pipelines_;
   std::map<std::string, v1::Task> tasks_;
   std::vector<std::string> request_ids_;

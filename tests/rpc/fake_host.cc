@@ -31,8 +31,9 @@ FakeHost::FakeHost(ApiServer::Options options, const std::string& socket) : opti
   LogStore::Options log;
   log.file = directory_ + "/log.jsonl";
   logs_ = Must(LogStore::Open(log));
+  events_ = std::make_unique<EventFeed>();
   engine_ = std::make_unique<FakeEngine>(feed_.get());
-  server_ = Must(ApiServer::Start(options_, engine_.get(), feed_.get(), logs_.get()));
+  server_ = Must(ApiServer::Start(options_, engine_.get(), {feed_.get(), events_.get(), logs_.get()}));
 }
 
 FakeHost::~FakeHost() {
@@ -51,7 +52,8 @@ void FakeHost::StartAgain() {
   auto feed = std::make_unique<TaskFeed>();
   engine_->MoveTo(feed.get());
   feed_ = std::move(feed);
-  server_ = Must(ApiServer::Start(options_, engine_.get(), feed_.get(), logs_.get()));
+  events_ = std::make_unique<EventFeed>();
+  server_ = Must(ApiServer::Start(options_, engine_.get(), {feed_.get(), events_.get(), logs_.get()}));
 }
 
 void FakeHost::Log(const std::string& pipeline, const std::string& task, const std::string& text, int32_t severity, int count) {

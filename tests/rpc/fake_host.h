@@ -18,6 +18,7 @@ class FakeHost {
 
   FakeEngine& engine() { return *engine_; }
   TaskFeed& tasks() { return *feed_; }
+  EventFeed& events() { return *events_; }
   LogStore& logs() { return *logs_; }
   ApiServer& server() { return *server_; }
   const std::string& socket() const { return socket_; }
@@ -36,6 +37,7 @@ class FakeHost {
   ApiServer::Options options_;
   std::string directory_, socket_;
   std::unique_ptr<TaskFeed> feed_;
+  std::unique_ptr<EventFeed> events_;
   std::unique_ptr<LogStore> logs_;
   std::unique_ptr<FakeEngine> engine_;
   std::unique_ptr<ApiServer> server_;

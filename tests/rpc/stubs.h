@@ -23,6 +23,7 @@ struct Stubs {
   v1::PipelineService::Stub pipelines{channel};
   v1::TaskService::Stub tasks{channel};
   v1::BufferService::Stub buffers{channel};
+  v1::EventService::Stub events{channel};
   v1::LogService::Stub logs{channel};
   grpc::health::v1::Health::Stub health{channel};
 };

@@ -208,6 +208,89 @@ TEST_F(UnaryTest, TheDeadlineReachesTheEngineAndEndsTheCall) {
   EXPECT_LT(host_.engine().last_deadline(), absl::Now() + absl::Minutes(1));
 }
 
+v1::WaitTaskRequest WaitFor(const std::string& task, std::initializer_list<v1::TaskState> states, int64_t run = 0) {
+  v1::WaitTaskRequest request;
+  request.set_name("pipelines/edges/tasks/" + task);
+  for (const v1::TaskState state : states) request.add_states(state);
+  request.set_run(run);
+  return request;
+}
+
+TEST_F(UnaryTest, ARestartIsTheNextRun) {
+  Apply();
+  v1::RestartTaskRequest restart;
+  restart.set_name("pipelines/edges/tasks/loader");
+  restart.set_validate_only(true);
+  v1::RestartTaskResponse restarted;
+  ASSERT_TRUE(Call(stubs_.tasks, &v1::TaskService::Stub::RestartTask, restart, &restarted).ok());
+  EXPECT_EQ(restarted.task().status().run(), 1);
+  restart.set_validate_only(false);
+  ASSERT_TRUE(Call(stubs_.tasks, &v1::TaskService::Stub::RestartTask, restart, &restarted).ok());
+  EXPECT_EQ(restarted.task().status().run(), 2);
+  restart.set_name("pipelines/edges");
+  EXPECT_EQ(Call(stubs_.tasks, &v1::TaskService::Stub::RestartTask, restart, &restarted).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(UnaryTest, WhoWaitsIsAnsweredWhenItComes) {
+  Apply();
+  v1::WaitTaskResponse now;
+  ASSERT_TRUE(Call(stubs_.tasks, &v1::TaskService::Stub::WaitTask, WaitFor("loader", {v1::TASK_STATE_RUNNING}), &now).ok());
+  EXPECT_EQ(now.task().status().run(), 1);
+  std::atomic<int> answered{0};
+  std::thread ended([&] {
+    v1::WaitTaskResponse response;
+    EXPECT_TRUE(Call(stubs_.tasks, &v1::TaskService::Stub::WaitTask, WaitFor("loader", {}), &response).ok());
+    EXPECT_EQ(response.task().status().state(), v1::TASK_STATE_FAILED);
+    ++answered;
+  });
+  std::thread next_run([&] {
+    v1::WaitTaskResponse response;
+    EXPECT_TRUE(Call(stubs_.tasks, &v1::TaskService::Stub::WaitTask, WaitFor("loader", {v1::TASK_STATE_RUNNING}, 2), &response).ok());
+    EXPECT_EQ(response.task().status().run(), 2);
+    ++answered;
+  });
+  v1::Task task = now.task();
+  task.mutable_status()->set_state(v1::TASK_STATE_FAILED);
+  ASSERT_TRUE(Eventually([&] {  // whoever came later sees it, too
+    host_.engine().Put(task);
+    return answered == 1;
+  }));
+  task.mutable_status()->set_state(v1::TASK_STATE_RUNNING);
+  task.mutable_status()->set_run(2);
+  host_.engine().Put(task);
+  ended.join();
+  next_run.join();
+}
+
+TEST_F(UnaryTest, WaitingEndsWithTheTaskOrTheDeadline) {
+  Apply();
+  v1::WaitTaskResponse response;
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(50));
+  EXPECT_EQ(stubs_.tasks.WaitTask(&context, WaitFor("loader", {}), &response).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(Eventually([&] { return host_.engine().cancelled == 1; }));
+  std::thread forget([&] { host_.engine().Forget("pipelines/edges/tasks/sink"); });
+  EXPECT_EQ(Call(stubs_.tasks, &v1::TaskService::Stub::WaitTask, WaitFor("sink", {}), &response).error_code(), grpc::StatusCode::NOT_FOUND);
+  forget.join();
+  EXPECT_EQ(
+      Call(stubs_.tasks, &v1::TaskService::Stub::WaitTask, WaitFor("loader", {static_cast<v1::TaskState>(77)}), &response).error_code(),
+      grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Call(stubs_.tasks, &v1::TaskService::Stub::WaitTask, WaitFor("loader", {}, -1), &response).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(UnaryTest, ATypeIsFoundByItsName) {
+  v1::GetTypeRequest get;
+  get.set_name("types/edges.EdgeDetector");
+  v1::GetTypeResponse got;
+  ASSERT_TRUE(Call(stubs_.host, &v1::HostService::Stub::GetType, get, &got).ok());
+  EXPECT_EQ(got.type().commands(0).name(), "set_threshold");
+  get.set_name("types/edges.Detector");
+  EXPECT_EQ(Call(stubs_.host, &v1::HostService::Stub::GetType, get, &got).error_code(), grpc::StatusCode::NOT_FOUND);
+  get.set_name("edges.EdgeDetector");
+  EXPECT_EQ(Call(stubs_.host, &v1::HostService::Stub::GetType, get, &got).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(UnaryTest, ACallThatTheEngineForgetsIsAnsweredAllTheSame) {
   v1::InvokeCommandResponse response;
   EXPECT_EQ(Invoke("forget", &response).error_code(), grpc::StatusCode::UNAVAILABLE);

@@ -120,5 +120,55 @@ TEST_F(LogsTest, FollowersGetWhatComesAndFiltersApply) {
   EXPECT_FALSE(std::find(got.begin(), got.end(), "needle elsewhere 0") != got.end());
 }
 
+TEST_F(LogsTest, ALevelReachesARunAtOnceAndTheNextRunsToo) {
+  v1::SetLogLevelRequest request;
+  for (const char* task : {"s", "t"}) {
+    const std::string name = absl::StrCat("pipelines/p/tasks/", task), local = absl::StrCat("p/", task);
+    request.set_name(name);
+    request.set_level(v1::LOG_LEVEL_WARN);
+    const absl::StatusOr<v1::SetLogLevelResponse> set = client().SetLogLevel(request);
+    ASSERT_TRUE(set.ok()) << set.status();
+    EXPECT_EQ(set->tasks(0), name);
+    EXPECT_EQ(Task(local).status().log_level(), v1::LOG_LEVEL_WARN);
+    ASSERT_TRUE(Call(local, "say", {{"text", Of("quiet")}, {"times", Of(1)}}).ok());
+    if (std::string(task) == "s") {
+      (void)Call(local, "leave", {{"code", Of(3)}});
+      ASSERT_TRUE(Eventually([&] { return Task(local).status().run() == 2 && Task(local).status().state() == v1::TASK_STATE_RUNNING; }));
+      ASSERT_TRUE(Call(local, "say", {{"text", Of("quiet too")}, {"times", Of(1)}}).ok());
+      KillHost();
+      ASSERT_TRUE(Eventually([&] { return Task(local).status().log_level() == v1::LOG_LEVEL_WARN; })) << "the next host knows it";
+    }
+    request.clear_level();  // as the spec says
+    ASSERT_TRUE(client().SetLogLevel(request).ok());
+    EXPECT_EQ(Task(local).status().log_level(), v1::LOG_LEVEL_INFO);
+    ASSERT_TRUE(Call(local, "say", {{"text", Of("loud")}, {"times", Of(1)}}).ok());
+    ASSERT_TRUE(WaitForLine("loud 0", nullptr, name));
+    for (const Line& line : History(name)) EXPECT_FALSE(absl::StrContains(line.record.message(), "quiet")) << line.record.message();
+  }
+  request.set_name("pipelines/p");
+  request.set_level(v1::LOG_LEVEL_ERROR);
+  EXPECT_EQ(client().SetLogLevel(request)->tasks_size(), 2);
+  request.set_name("pipelines/p/tasks/x");
+  EXPECT_EQ(client().SetLogLevel(request).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(LogsTest, AQueryFindsWhatATailShows) {
+  ASSERT_TRUE(Call("p/s", "say", {{"text", Of("found")}, {"times", Of(25)}}).ok());
+  ASSERT_TRUE(WaitForLine("found 24"));
+  v1::QueryLogsRequest request;
+  request.set_parent("pipelines/p");
+  request.set_contains("found");
+  request.set_page_size(10);
+  std::vector<std::string> messages;
+  do {
+    const absl::StatusOr<v1::QueryLogsResponse> page = client().QueryLogs(request);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const v1::LogRecord& record : page->records()) messages.push_back(record.message());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  ASSERT_EQ(messages.size(), 25u);
+  for (int i = 0; i < 25; ++i) EXPECT_EQ(messages[i], absl::StrCat("found ", i));
+}
+
 }  // namespace
 }  // namespace puma::system_test

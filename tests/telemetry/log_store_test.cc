@@ -282,5 +282,41 @@ TEST_F(LogStoreTest, EveryViewerSeesEveryRecordInOrderOrAGap) {
   EXPECT_EQ(rung, static_cast<int>(kRecords / 10));
 }
 
+TEST_F(LogStoreTest, PagesOfAQueryHaveEachMatchingRecordOnceAndItsSource) {
+  Open();
+  for (uint64_t i = 1; i <= 7; ++i) store_->Append({Line(2 * i, "a" + std::to_string(i)), Line(2 * i + 1, "b", Source("b"), 2)});
+  v1::QueryLogsRequest request;
+  request.set_parent("pipelines/p/tasks/a");
+  request.mutable_since()->set_seconds(4);
+  request.mutable_until()->set_seconds(14);  // not a7
+  std::vector<std::string> messages;
+  do {
+    const absl::StatusOr<v1::QueryLogsResponse> page = store_->Query(request, 2);
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_LE(page->records_size(), 2);
+    for (const v1::LogRecord& record : page->records()) {
+      messages.push_back(record.message());
+      EXPECT_EQ(page->sources(static_cast<int>(record.source())).task(), "a");
+    }
+    request.set_page_token(page->next_page_token());
+    store_->Append({Line(100 + messages.size(), "later")});
+  } while (!request.page_token().empty());
+  EXPECT_THAT(messages, ElementsAre("a2", "a3", "a4", "a5", "a6"));
+  request.set_page_token("2");
+  EXPECT_EQ(store_->Query(request, 2).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(LogStoreTest, APageWhoseRestIsForgottenSaysSo) {
+  options_.memory_bytes = 1 << 10;
+  Open();
+  store_->Append({Line(1, "one"), Line(2, "two")});
+  const absl::StatusOr<v1::QueryLogsResponse> page = store_->Query({}, 1);
+  ASSERT_TRUE(page.ok());
+  v1::QueryLogsRequest next;
+  next.set_page_token(page->next_page_token());
+  for (uint64_t i = 3; i < 100; ++i) store_->Append({Line(i, std::string(100, 'x'))});
+  EXPECT_EQ(store_->Query(next, 1).status().code(), absl::StatusCode::kOutOfRange);
+}
+
 }  // namespace
 }  // namespace puma::server

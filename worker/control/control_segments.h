@@ -205,6 +205,7 @@ class HostControl {
   absl::Status SendCommand(uint32_t slot, const CommandRecord& record, std::string_view name, std::string_view arguments);
   void SendStop(uint32_t slot);                     // always fits; idempotent
   void Cancel(uint32_t slot, uint64_t command_id);  // a word that the command's handler may look at
+  void SetLogLevel(uint32_t slot, int level);       // puma::Level's number; reaches a running task
   // A slot that is to hold another task: a fresh command ring. Only while the slot is not live.
   void ResetSlot(uint32_t slot, int log_level);
   // Calls `f` for each new result / record, then stores the position (log: only when Acknowledge is called).

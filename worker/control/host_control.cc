@@ -213,8 +213,12 @@ void HostControl::Cancel(uint32_t slot, uint64_t command_id) {
   impl_->slot(slot).cancel[command_id % std::size(impl_->slot(slot).cancel)].store(command_id, std::memory_order_release);
 }
 
+void HostControl::SetLogLevel(uint32_t slot, int level) {
+  impl_->slot(slot).log_level.store(static_cast<uint32_t>(level), std::memory_order_relaxed);
+}
+
 void HostControl::ResetSlot(uint32_t slot, int log_level) {
-  impl_->slot(slot).log_level.store(static_cast<uint32_t>(log_level), std::memory_order_relaxed);
+  SetLogLevel(slot, log_level);
   for (Word64& word : impl_->slot(slot).cancel) word.store(0, std::memory_order_relaxed);
   impl_->slot(slot).next_base.store(impl_->commands[slot]->tail() + 1, std::memory_order_release);  // before the ring: see Adopt
   impl_->FormatCommands(slot);

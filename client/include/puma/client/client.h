@@ -46,6 +46,7 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   absl::StatusOr<v1::GetHostResponse> GetHost(const v1::GetHostRequest& request = {}, const CallOptions& options = {});
+  absl::StatusOr<v1::GetTypeResponse> GetType(const v1::GetTypeRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::ListTypesResponse> ListTypes(const v1::ListTypesRequest& request = {}, const CallOptions& options = {});
 
   absl::StatusOr<v1::ApplyPipelineResponse> ApplyPipeline(const v1::ApplyPipelineRequest& request, const CallOptions& options = {});
@@ -57,6 +58,9 @@ class Client {
   absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request = {}, const CallOptions& options = {});
   absl::StatusOr<v1::StartTaskResponse> StartTask(const v1::StartTaskRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::StopTaskResponse> StopTask(const v1::StopTaskRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::RestartTaskResponse> RestartTask(const v1::RestartTaskRequest& request, const CallOptions& options = {});
+  // Goes on by itself when the host was restarted. Waits no longer than the deadline, or the options' timeout.
+  absl::StatusOr<v1::WaitTaskResponse> WaitTask(const v1::WaitTaskRequest& request, const CallOptions& options = {});
   // The deadline reaches the runnable. At most once per run of the task, also when it was tried again.
   absl::StatusOr<v1::InvokeCommandResponse> InvokeCommand(const v1::InvokeCommandRequest& request, const CallOptions& options = {});
 
@@ -68,6 +72,11 @@ class Client {
   // Goes on by itself when the host was restarted: after the last revision or, if that is too old, with a fresh snapshot; tasks that went
   // meanwhile are then reported as deleted before the snapshot is complete.
   std::unique_ptr<Stream<v1::WatchTasksResponse>> WatchTasks(const v1::WatchTasksRequest& request = {}, const CallOptions& options = {});
+  absl::StatusOr<v1::ListEventsResponse> ListEvents(const v1::ListEventsRequest& request = {}, const CallOptions& options = {});
+  // Goes on by itself after the last revision or, when the host was restarted, with all that the next one has to tell.
+  std::unique_ptr<Stream<v1::WatchEventsResponse>> WatchEvents(const v1::WatchEventsRequest& request = {}, const CallOptions& options = {});
+  absl::StatusOr<v1::QueryLogsResponse> QueryLogs(const v1::QueryLogsRequest& request = {}, const CallOptions& options = {});
+  absl::StatusOr<v1::SetLogLevelResponse> SetLogLevel(const v1::SetLogLevelRequest& request, const CallOptions& options = {});
   // Goes on by itself, too, with the records that came meanwhile; none comes twice.
   std::unique_ptr<Stream<v1::TailLogsResponse>> TailLogs(const v1::TailLogsRequest& request = {}, const CallOptions& options = {});
 
