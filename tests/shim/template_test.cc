@@ -80,7 +80,9 @@ TEST_F(TemplateTest, WorkersThatAreForkedBeginInTheSameWorldAsThoseThatAreExecd)
   for (std::string& line : expected) {
     if (line.starts_with("Name:")) line = "Name:\tpuma-worker";
   }
-  EXPECT_EQ(lines(ReadProc(pid, "status")), expected);
+  // Its signal handlers come back only a moment after its descriptors.
+  EXPECT_TRUE(Eventually([&] { return lines(ReadProc(pid, "status")) == expected; }))
+      << ::testing::PrintToString(lines(ReadProc(pid, "status"))) << "; expected: " << ::testing::PrintToString(expected);
   EXPECT_EQ(ReadProc(pid, "limits"), ReadProc(TemplatePid(), "limits"));
   EXPECT_THAT(ChildrenOf(shim_), ::testing::Contains(pid));
 }
