@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "worker/logging/crash_handler.h"
 #include "worker/platform/system.h"
 
 namespace puma::logging {
@@ -57,6 +58,8 @@ void Capture::Loop() {
 
 // One read, of what is there now: the descriptor is shared with others, so it stays blocking.
 bool Capture::Drain(End& end) {
+  const ReadingTurn turn;
+  if (!turn) return false;
   pollfd polled = {end.fd.get(), POLLIN, 0};
   if (!end.fd.valid() || poll(&polled, 1, 0) <= 0 || (polled.revents & POLLIN) == 0) return false;
   char buffer[16 << 10];

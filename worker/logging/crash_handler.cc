@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <unwind.h>
 
@@ -21,6 +22,8 @@ constexpr size_t kFrames = 24;
 
 CulpritWords the_words;
 std::atomic<int> crashing{0};
+std::atomic<int> reading{0};  // turns that are under way
+constexpr int kReadingMostMs = 100;
 
 // Text in a fixed buffer, without malloc and locks.
 class Line {
@@ -87,6 +90,8 @@ void OnFatal(int signal, siginfo_t* info, void*) {
     }
   } else {
     NoteCulprit(static_cast<uint32_t>(signal));
+    constexpr timespec kMillisecond = {0, 1'000'000};
+    for (int i = 0; i < kReadingMostMs && reading.load() != 0; ++i) nanosleep(&kMillisecond, nullptr);
     Line line;
     line.Text("puma: fatal signal SIG").Text(NameOf(signal));
     if (signal == SIGSEGV || signal == SIGBUS) line.Text(" at address ").Hex(reinterpret_cast<uintptr_t>(info->si_addr));
@@ -120,6 +125,16 @@ void InstallCrashHandler(CulpritWords words) {
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   sigemptyset(&action.sa_mask);
   for (int signal : kFatal) sigaction(signal, &action, nullptr);
+}
+
+ReadingTurn::ReadingTurn() {
+  ++reading;
+  begun_ = crashing.load() == 0;
+  if (!begun_) --reading;
+}
+
+ReadingTurn::~ReadingTurn() {
+  if (begun_) --reading;
 }
 
 AlternateStack::AlternateStack() {

@@ -18,6 +18,20 @@ void InstallCrashHandler(CulpritWords words);
 // Notes the calling thread's task, if nobody was noted before. Async-signal-safe.
 void NoteCulprit(uint32_t signal);
 
+// A turn of reading the process's own output. None begins any more once a crash is told, so that what it says stays in the pipe, where the
+// reader of a dead process's output finds it; and the telling waits a moment for the turn that is under way.
+class ReadingTurn {
+ public:
+  ReadingTurn();
+  ~ReadingTurn();
+  ReadingTurn(const ReadingTurn&) = delete;
+  ReadingTurn& operator=(const ReadingTurn&) = delete;
+  explicit operator bool() const { return begun_; }
+
+ private:
+  bool begun_;
+};
+
 // A stack for the handler, so that a stack overflow can be told, too. One per thread, for as long as it lives.
 class AlternateStack {
  public:
