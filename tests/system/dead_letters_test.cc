@@ -60,7 +60,7 @@ TEST_F(DeadLettersTest, AMessageThatCrashesEachRunIsKeptOnceWithItsCauseThoughTh
   EXPECT_EQ(letter.port(), "in");
   EXPECT_EQ(letter.buffer(), "pipelines/p/buffers/raw");
   EXPECT_EQ(letter.publisher(), "pipelines/p/tasks/counter");
-  EXPECT_EQ(letter.epoch(), 1u);
+  EXPECT_GE(letter.epoch(), 1u);  // a host that died before it could start the run it had written down has used one up
   EXPECT_EQ(letter.number(), 42u);
   EXPECT_EQ(letter.deliveries(), 5u);
   EXPECT_EQ(letter.cause().cause(), v1::EXIT_CAUSE_SIGNAL);
