@@ -1,6 +1,9 @@
 // A buffer's two ends.
+#include <atomic>
+#include <chrono>
 #include <numeric>
 #include <span>
+#include <thread>
 
 #include "tests/environment/both_kinds.h"
 
@@ -255,6 +258,29 @@ TEST_P(BufferTest, DestroyingABufferInUseWarnsAndInvalidatesItsEnds) {
   EXPECT_EQ(blocked.Join().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(publisher.PublishValue(1).message()), HasSubstr("\"numbers\" has been destroyed"));
   EXPECT_THAT(std::string(subscription.CallEvents([](const int&) {}).status().message()), HasSubstr("\"numbers\" has been destroyed"));
+}
+
+// Whatever the publisher is in the midst of: opening, publishing, about to wait, waiting.
+TEST_P(BufferTest, DestroyingABufferReachesAPublisherAtAnyMoment) {
+  CapturedLog log;
+  for (int round = 0; round < 500; ++round) {
+    auto numbers = env_->CreateBuffer<int>("numbers", {.capacity = 1});
+    std::atomic<bool> begun{false};
+    absl::Status status;
+    std::thread publishing([&] {
+      begun = true;
+      auto publisher = numbers.Publish();
+      for (int i = 0; i < 1'000'000 && status.ok(); ++i) status = publisher.PublishValue(i, absl::Seconds(60));
+    });
+    Event event;
+    auto subscription = numbers.Subscribe(event);
+    while (!begun) std::this_thread::yield();
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(round % 100);
+    while (std::chrono::steady_clock::now() < until) continue;
+    EXPECT_TRUE(numbers.Close().ok());
+    publishing.join();
+    ASSERT_TRUE(status.code() == absl::StatusCode::kFailedPrecondition || absl::IsNotFound(status)) << status << " in round " << round;
+  }
 }
 
 // ---- full ------------------------------------------------------------------------------------------------------------------------------

@@ -49,9 +49,15 @@ void OutputCore::Refuse(absl::Status not_open) {
   {
     MutexLock lock(mutex_);
     not_open_ = std::move(not_open);
+    refused_ = true;
+    open_.store(false, std::memory_order_release);
   }
-  open_.store(false, std::memory_order_release);
   GatesChanged();  // a publisher that waits for room looks up
+}
+
+void OutputCore::Open() {
+  MutexLock lock(mutex_);
+  if (!refused_) open_.store(true, std::memory_order_release);
 }
 
 absl::Status OutputCore::NotOpen() const {
@@ -196,6 +202,7 @@ absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration
   const absl::Duration give_up = absl::Nanoseconds(context_->Now()) + at_most;
   while (true) {
     const uint32_t version = gates_version_.load(std::memory_order_acquire);
+    if (!open_.load(std::memory_order_acquire)) return NotOpen();  // refused between the caller's look and this version: no kick follows
     const bool any_living = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->living(); });
     std::vector<RingWriter*> rings;
     std::vector<OutputLane*> owners;
@@ -213,7 +220,6 @@ absl::StatusOr<OutputLane*> OutputCore::WaitForLane(size_t bytes, absl::Duration
     if (ready.ok()) return owners[*ready];
     if (absl::IsDeadlineExceeded(ready.status()) && LetTake(give_up)) continue;
     if (!absl::IsCancelled(ready.status())) return ready.status();
-    if (!open_.load(std::memory_order_acquire)) return NotOpen();
     if (context_->StopAsked()) return absl::CancelledError(fmt::format("{}: stopped while it waited for room", Place()));
   }
 }

@@ -101,8 +101,8 @@ class OutputCore {
   void Connect(std::string buffer, FullPolicy policy, std::vector<std::unique_ptr<OutputLane>> lanes, Growth growth = {});
   bool connected() const { return connected_; }
   std::vector<std::unique_ptr<OutputLane>>& lanes() { return lanes_; }
-  void Open() { open_.store(true, std::memory_order_release); }
-  void Close();  // leaves without completing
+  void Open() PUMA_EXCLUDES(mutex_);  // unless it has been refused
+  void Close();                       // leaves without completing
   // In a program of one's own: what a use gets while it is not open, and what is called when it has been completed and when its user ends
   // it. Before Open.
   void ForProgram(absl::Status not_open, std::function<void()> completed, std::function<void()> end);
@@ -164,6 +164,7 @@ class OutputCore {
   uint64_t dropped_ = 0;
   mutable Mutex mutex_;
   absl::Status not_open_ PUMA_GUARDED_BY(mutex_);
+  bool refused_ PUMA_GUARDED_BY(mutex_) = false;
   std::function<void()> when_completed_, end_;
   std::vector<std::byte> scratch_;
 };
