@@ -29,10 +29,14 @@ void CheckModules(const v1::PipelineSpec& spec, FieldViolations& wrong) {
 
 }  // namespace
 
-void CheckName(const std::string& field, const std::string& name, FieldViolations& wrong) {
+bool IsName(const std::string& name) {
   bool good = !name.empty() && name.size() <= 63 && name[0] >= 'a' && name[0] <= 'z';
   for (const char c : name) good = good && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
-  if (!good) wrong.Add(field, absl::StrCat("\"", name, "\" is no name: 1 to 63 of a-z, 0-9 and \"-\", beginning with a letter"));
+  return good;
+}
+
+void CheckName(const std::string& field, const std::string& name, FieldViolations& wrong) {
+  if (!IsName(name)) wrong.Add(field, absl::StrCat("\"", name, "\" is no name: ", kNameForm));
 }
 
 void CheckBuffer(const std::string& name, const v1::BufferSpec& buffer, FieldViolations& wrong) {

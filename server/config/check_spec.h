@@ -21,5 +21,9 @@ absl::Status CheckSpec(const v1::PipelineSpec& in, v1::PipelineSpec* out);
 absl::Status CheckTypes(const v1::PipelineSpec& spec, const std::map<std::string, v1::RunnableType>& types,
                         const CommandCatalogue& commands = {});
 
+// Whether it can be the name of a pipeline, buffer or task.
+bool IsName(const std::string& name);
+inline constexpr char kNameForm[] = "1 to 63 of a-z, 0-9 and \"-\", beginning with a letter";
+
 }  // namespace puma::server
 #endif  // PUMA_SERVER_CONFIG_CHECK_SPEC_H_

@@ -1,8 +1,5 @@
 #include "server/config/command_catalogue.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -13,36 +10,11 @@
 #include "server/config/spec_checks.h"
 #include "server/config/suggest.h"
 #include "server/config/trusted_path.h"
-#include "worker/platform/unique_fd.h"
 
 namespace puma::server {
 namespace {
 
 constexpr char kCatalogue[] = "command catalogue";
-constexpr size_t kMaxFileBytes = 4 << 20;
-
-// What is read is what was checked: one open file.
-absl::StatusOr<std::string> ReadTrusted(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat info {};
-  if (!file.valid() || ::fstat(file.get(), &info) != 0)
-    return absl::Status(absl::ErrnoToStatusCode(errno), absl::StrCat(kCatalogue, ": ", path, ": ", std::strerror(errno)));
-  if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(kCatalogue, ": ", path, " is no file"));
-  if (absl::Status trusted = CheckTrusted(kCatalogue, path, info); !trusted.ok()) return trusted;
-  if (info.st_mode & S_IWGRP)
-    return absl::FailedPreconditionError(absl::StrCat(
-        kCatalogue, ": ", path, " can be written by its group; who is in there decides what tasks run. Fix it: chmod g-w ", path));
-  if (absl::Status above = CheckTrustedAbove(kCatalogue, path); !above.ok()) return above;
-  std::string text;
-  char bytes[4096];
-  for (ssize_t got; (got = ::read(file.get(), bytes, sizeof(bytes))) != 0;) {
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return absl::Status(absl::ErrnoToStatusCode(errno), absl::StrCat(kCatalogue, ": ", path, ": ", std::strerror(errno)));
-    text.append(bytes, static_cast<size_t>(got));
-    if (text.size() > kMaxFileBytes) return absl::InvalidArgumentError(absl::StrCat(path, ": larger than 4 MiB"));
-  }
-  return text;
-}
 
 absl::Status CheckProgram(const std::string& path) {
   struct stat info {};
@@ -105,7 +77,7 @@ absl::StatusOr<CommandCatalogue> CommandCatalogue::Open(const std::string& file)
 
 absl::StatusOr<std::map<std::string, Command>> CommandCatalogue::Read() const {
   if (file_.empty()) return std::map<std::string, Command>();
-  absl::StatusOr<std::string> text = ReadTrusted(file_);
+  absl::StatusOr<std::string> text = ReadTrusted(kCatalogue, file_);
   if (!text.ok()) return text.status();
   return ParseCommands(file_, *text);
 }

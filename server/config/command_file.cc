@@ -1,52 +1,17 @@
 // The text of a command catalogue becomes commands.
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <cctype>
-#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/config/command_catalogue.h"
 #include "server/config/module_catalogue.h"
-#include "server/config/suggest.h"
+#include "server/config/yaml_reader.h"
 #include "worker/platform/signal_name.h"
 
 namespace puma::server {
 namespace {
-
-using Names = std::vector<std::string>;
-
-struct Mistake {
-  YAML::Mark mark;
-  std::string text;
-};
-
-std::string Text(const YAML::Node& node, const std::string& what) {
-  if (!node.IsScalar()) throw Mistake{node.Mark(), absl::StrCat(what, ": a text is expected")};
-  return node.Scalar();
-}
-
-// Calls `set` for each key of a map, each of which stands in `known` (any, if there are none), at most once.
-template <class Set>
-void ForEachKey(const YAML::Node& node, const std::string& what, const Names& known, Set set) {
-  if (!node.IsMap()) throw Mistake{node.Mark(), absl::StrCat(what, ": a map is expected")};
-  std::set<std::string> seen;
-  for (const auto& entry : node) {
-    const std::string key = Text(entry.first, absl::StrCat("a key of ", what));
-    if (!known.empty() && std::find(known.begin(), known.end(), key) == known.end())
-      throw Mistake{entry.first.Mark(), absl::StrCat("unknown key \"", key, "\" of ", what, DidYouMean(key, known))};
-    if (!seen.insert(key).second) throw Mistake{entry.first.Mark(), absl::StrCat("\"", key, "\" stands there twice")};
-    set(key, entry.second, entry.first);
-  }
-}
-
-template <class Add>
-void ForEachItem(const YAML::Node& node, const std::string& what, Add add) {
-  if (!node.IsSequence()) throw Mistake{node.Mark(), absl::StrCat(what, ": a list is expected")};
-  for (const auto& item : node) add(Text(item, absl::StrCat("an item of ", what)), item);
-}
 
 std::string AbsolutePath(const YAML::Node& node, const std::string& what) {
   std::string path = Text(node, what);
@@ -91,8 +56,8 @@ std::string CheckedName(const std::string& name, const YAML::Node& node) {
 
 Command CommandAt(const std::string& name, const YAML::Node& node) {
   Command command;
-  const Names keys = {"program",           "args",        "client_args",  "environment", "client_environment",
-                      "working_directory", "stop_signal", "success_codes"};
+  const std::vector<std::string> keys = {"program",           "args",        "client_args",  "environment", "client_environment",
+                                         "working_directory", "stop_signal", "success_codes"};
   ForEachKey(node, absl::StrCat("command \"", name, "\""), keys, [&](const std::string& key, const YAML::Node& value, const YAML::Node&) {
     if (key == "program") {
       command.program = AbsolutePath(value, key);
@@ -121,28 +86,18 @@ Command CommandAt(const std::string& name, const YAML::Node& node) {
   return command;
 }
 
-absl::Status At(const std::string& file, const YAML::Mark& mark, const std::string& text) {
-  const std::string place = mark.is_null() ? "" : absl::StrCat(mark.line + 1, ":", mark.column + 1, ":");
-  return absl::InvalidArgumentError(absl::StrCat(file, ":", place, " ", text));
-}
-
 }  // namespace
 
 absl::StatusOr<std::map<std::string, Command>> ParseCommands(const std::string& file, const std::string& text) {
   std::map<std::string, Command> commands;
-  try {  // the door to yaml-cpp
-    const YAML::Node root = YAML::Load(text);
-    if (root.IsNull()) return commands;
+  const absl::Status read = ReadYaml(file, text, [&](const YAML::Node& root) {
     ForEachKey(root, "the file", {"commands"}, [&](const std::string&, const YAML::Node& list, const YAML::Node&) {
       ForEachKey(list, "commands", {}, [&](const std::string& name, const YAML::Node& entry, const YAML::Node& at) {
         commands[CheckedName(name, at)] = CommandAt(name, entry);
       });
     });
-  } catch (const Mistake& mistake) {
-    return At(file, mistake.mark, mistake.text);
-  } catch (const YAML::Exception& e) {
-    return At(file, e.mark, absl::StrCat("not valid YAML: ", e.msg));
-  }
+  });
+  if (!read.ok()) return read;
   return commands;
 }
 

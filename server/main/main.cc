@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/access/access_control.h"
 #include "server/config/command_catalogue.h"
 #include "server/config/module_catalogue.h"
 #include "server/journal/journal.h"
@@ -28,7 +29,8 @@ namespace {
 constexpr int kBadConfiguration = 78;  // EX_CONFIG: the shim does not try again
 
 struct Flags {
-  std::string state_directory, socket, listen, log_file, commands;
+  std::string state_directory, socket, listen, log_file, commands, access;
+  std::string listen_tls, tls_certificate, tls_key, tls_client_ca;
   std::vector<std::string> modules;
   bool insecure = false, serve = false, version = false;
 };
@@ -106,10 +108,16 @@ int BecomeShim(const Flags& flags) {
     words.push_back("--modules");
     words.push_back(std::filesystem::absolute(directory).string());
   }
-  if (!flags.commands.empty()) {
-    words.push_back("--commands");
-    words.push_back(std::filesystem::absolute(flags.commands).string());
+  for (const auto& [name, path] : {std::pair{"--commands", &flags.commands},
+                                   {"--access", &flags.access},
+                                   {"--tls-cert", &flags.tls_certificate},
+                                   {"--tls-key", &flags.tls_key},
+                                   {"--tls-client-ca", &flags.tls_client_ca}}) {
+    if (path->empty()) continue;
+    words.push_back(name);
+    words.push_back(std::filesystem::absolute(*path).string());
   }
+  if (!flags.listen_tls.empty()) words.insert(words.end(), {"--listen-tls", flags.listen_tls});
   if (flags.insecure) words.push_back("--insecure-loopback");
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -136,6 +144,15 @@ void MakeSocketDirectory(const std::string& listen) {
   if (std::filesystem::create_directories(directory, error)) chmod(directory.c_str(), 0750);
 }
 
+ApiServer::Options ApiOptions(const Flags& flags) {
+  ApiServer::Options options;
+  options.address = flags.listen;
+  options.allow_insecure_loopback = flags.insecure;
+  if (flags.listen_tls.empty()) return options;
+  options.tls = {flags.listen_tls, {flags.tls_certificate, flags.tls_key, flags.tls_client_ca}, flags.state_directory + "/tls"};
+  return options;
+}
+
 int Serve(const Flags& flags) {
   struct stat socket {};
   if (fstat(shim::kHostSocket, &socket) != 0 || !S_ISSOCK(socket.st_mode))
@@ -153,6 +170,8 @@ int Serve(const Flags& flags) {
   if (!modules.ok()) return Fail(std::string(modules.status().message()));
   absl::StatusOr<CommandCatalogue> commands = CommandCatalogue::Open(flags.commands);
   if (!commands.ok()) return Fail(std::string(commands.status().message()));
+  absl::StatusOr<std::unique_ptr<AccessControl>> access = AccessControl::Open(flags.access);
+  if (!access.ok()) return Fail(std::string(access.status().message()));
   absl::StatusOr<std::unique_ptr<Journal>> journal =
       Journal::Open(flags.state_directory + "/journal.db", [&](const std::string& warning) { (*logs)->Own(3, warning); });
   if (!journal.ok()) return Fail(std::string(journal.status().message()));
@@ -173,11 +192,12 @@ int Serve(const Flags& flags) {
   MakeSocketDirectory(flags.listen);
   // Listening comes before Hello: a socket that is in use ends this attempt before the shim has anything to keep.
   absl::StatusOr<std::unique_ptr<ApiServer>> api =
-      ApiServer::Start({.address = flags.listen, .allow_insecure_loopback = flags.insecure}, &supervisor, {&feed, &events, logs->get()});
+      ApiServer::Start(ApiOptions(flags), &supervisor, {&feed, &events, logs->get()}, access->get());
   if (!api.ok()) return Fail(std::string(api.status().message()));
   if (absl::Status begun = supervisor.Begin(); !begun.ok()) return Fail(std::string(begun.message()));
   (*loop)->Watch(signals.get(), [&] { supervisor.Quit(); });
-  (*logs)->Own(2, absl::StrCat("serving ", (*api)->address(), "; log file ", flags.log_file));
+  const std::string also = (*api)->tls_address().empty() ? "" : absl::StrCat(" and ", (*api)->tls_address(), " (TLS)");
+  (*logs)->Own(2, absl::StrCat("serving ", (*api)->address(), also, "; log file ", flags.log_file));
 
   const absl::Status ended = supervisor.Run();
   (*api)->Shutdown();
@@ -197,6 +217,18 @@ int Main(int argc, char** argv) {
       ->excludes(socket);
   app.add_option("--modules", flags.modules, "Directory with modules of runnables; may be given several times");
   app.add_option("--commands", flags.commands, "File with the commands that tasks of type puma.Exec may run (default: none)");
+  app.add_option("--access", flags.access,
+                 "File that says which users, certificates and tokens have which roles (default: root and this host's user only)");
+  CLI::Option* tls =
+      app.add_option("--listen-tls", flags.listen_tls, "A second address, for other machines: IP:PORT, TLS 1.3 with client certificates");
+  std::vector<CLI::Option*> files = {
+      app.add_option("--tls-cert", flags.tls_certificate, "The host's certificate and those above it (PEM); may be replaced at any time"),
+      app.add_option("--tls-key", flags.tls_key, "Its private key (PEM)"),
+      app.add_option("--tls-client-ca", flags.tls_client_ca, "The authorities whose clients are let in (PEM)")};
+  for (CLI::Option* file : files) {
+    file->needs(tls);
+    tls->needs(file);
+  }
   app.add_option("--log-file", flags.log_file, "The aggregated log, JSON Lines (default: puma.log in the state directory)");
   app.add_flag("--insecure-loopback", flags.insecure, "Allow plain TCP on the loopback device: every local user is then an administrator");
   app.add_flag("--serve", flags.serve, "Used by the shim")->group("");

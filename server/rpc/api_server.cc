@@ -5,19 +5,27 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "server/access/tls_files.h"
+#include "server/rpc/accept_loop.h"
+#include "server/rpc/gate.h"
+#include "server/rpc/identity.h"
+#include "server/rpc/listening.h"
 #include "server/rpc/services.h"
-#include "server/rpc/unix_socket.h"
 
 namespace puma::server {
 namespace {
@@ -27,30 +35,14 @@ constexpr int kMaxMetadataBytes = 8 << 10;
 constexpr int kHandshakeTimeoutMs = 3000;
 constexpr int kMaxConcurrentStreams = 100;
 constexpr int kMaxReflectionThreads = 8;  // Debian's reflection service takes a thread per open stream
+constexpr int kKeepaliveMs = 60'000;
+constexpr unsigned kCopiesReadEverySeconds = 1;
+constexpr size_t kDescriptorShare = 8;  // a connection has up to three of the process's descriptors, and others need them, too
+constexpr char kUnix[] = "unix:";
 
-bool IsUnix(absl::string_view address) { return absl::StartsWith(address, "unix:"); }
-
-absl::Status CheckTcp(const ApiServer::Options& options) {
-  absl::string_view host = options.address;
-  const size_t colon = host.rfind(':');
-  int port = 0;
-  if (colon == host.npos || !absl::SimpleAtoi(host.substr(colon + 1), &port) || port < 0 || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat("\"", options.address, "\" is not an address; give unix:/path or 127.0.0.1:port"));
-  }
-  host = host.substr(0, colon);
-  if (host != "127.0.0.1" && host != "[::1]" && host != "localhost") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", options.address, "\": without TLS a host listens on a Unix socket or on 127.0.0.1 only"));
-  }
-  if (options.allow_insecure_loopback) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("\"", options.address,
-                   "\": every user of this machine could command the host there; allow that explicitly (insecure), or use a Unix socket"));
-}
-
-absl::Status PrepareAddress(const ApiServer::Options& options) {
-  if (!IsUnix(options.address)) return CheckTcp(options);
-  return PrepareUnixSocket(std::string(absl::StripPrefix(options.address, "unix:")));
+size_t DescriptorLimit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<size_t>(limit.rlim_cur) : 1024;
 }
 
 void SetLimits(grpc::ServerBuilder& builder) {
@@ -58,7 +50,9 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error
+  // Who has gone without a word is noticed.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs / 3);
   // Threads of the reflection service, the only synchronous one. No memory quota: it makes floods worse.
   grpc::ResourceQuota quota;
   quota.SetMaxThreads(kMaxReflectionThreads);
@@ -80,35 +74,46 @@ void InitGrpc() {
 
 class GrpcApiServer final : public ApiServer {
  public:
-  GrpcApiServer(const Options& options, Engine* engine, const Feeds& feeds)
-      : address_(options.address),
+  GrpcApiServer(const Options& options, Engine* engine, const Feeds& feeds, AccessControl* access)
+      : options_(options),
+        access_(access),
+        feeds_(feeds),
         pump_(feeds),
-        backends_{engine, feeds, &pump_, std::make_shared<StreamLimit>(options.streams_per_connection, options.streams)},
+        gate_(access, feeds),
+        backends_{engine, feeds, &gate_, &pump_, std::make_shared<StreamLimit>(options.streams_per_connection, options.streams)},
         services_(MakeServices(backends_)) {
     services_.push_back(MakeHealthService(backends_));
   }
   ~GrpcApiServer() override { Shutdown(absl::Milliseconds(200)); }
 
   absl::Status Listen() {
+    absl::StatusOr<Listening> own = ListenPlain();
+    if (!own.ok()) return own.status();
+    address_ = own->address;
     grpc::ServerBuilder builder;
     SetLimits(builder);
     for (const auto& service : services_) builder.RegisterService(service.get());
-    int port = 0;
-    builder.AddListeningPort(address_, grpc::InsecureServerCredentials(), &port);
-    server_ = builder.BuildAndStart();
-    if (!server_ || port == 0) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("can't listen on ", address_, ": it is in use, or not permitted; choose another address"));
+    std::vector<AcceptLoop::Listener> listeners;
+    listeners.push_back({std::move(own->socket), false, IsUnix() ? ForUsers(builder) : ForAnyone(builder)});
+    if (options_.tls.has_value()) {
+      absl::StatusOr<AcceptLoop::Listener> tls = ListenTls(builder);
+      if (!tls.ok()) return tls.status();
+      listeners.push_back(*std::move(tls));
     }
-    if (IsUnix(address_)) return RestrictUnixSocket(std::string(absl::StripPrefix(address_, "unix:")));
-    address_ = absl::StrCat(address_.substr(0, address_.rfind(':')), ":", port);
+    server_ = builder.BuildAndStart();
+    if (!server_) return absl::InternalError("gRPC can't serve");
+    auto loop = AcceptLoop::Start(std::move(listeners), LoopOptions());
+    if (!loop.ok()) return loop.status();
+    loop_ = *std::move(loop);
     return absl::OkStatus();
   }
 
+  const std::string& tls_address() const override { return tls_address_; }
   const std::string& address() const override { return address_; }
 
   void Shutdown(absl::Duration patience) override {
     std::call_once(shutdown_, [&] {
+      loop_.reset();
       pump_.EndAll(absl::UnavailableError("the host ends; try again"));
       if (!server_) return;
       server_->Shutdown(absl::ToChronoTime(absl::Now() + patience));
@@ -117,20 +122,103 @@ class GrpcApiServer final : public ApiServer {
   }
 
  private:
-  std::string address_;  // constant once it listens
+  bool IsUnix() const { return absl::StartsWith(options_.address, kUnix); }
+
+  absl::StatusOr<Listening> ListenPlain() const {
+    if (IsUnix()) return ListenUnix(std::string(absl::StripPrefix(options_.address, kUnix)));
+    absl::StatusOr<Listening> tcp = ListenTcp(options_.address, true);
+    if (!tcp.ok() || options_.allow_insecure_loopback) return tcp;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "\"", options_.address,
+        "\": every user of this machine could command the host there; allow that explicitly (insecure), or use a Unix socket"));
+  }
+
+  auto ForUsers(grpc::ServerBuilder& builder) -> decltype(AcceptLoop::Listener::hand_over) {
+    users_ = std::make_unique<UserAcceptors>(builder, access_);
+    return [this](UniqueFd connection, std::optional<uid_t> uid) {
+      if (uid && !users_->HandOver(std::move(connection), *uid))
+        feeds_.logs->Own(3, absl::StrCat("a connection of uid ", *uid, " was refused: more than ", UserAcceptors::kUsers,
+                                         " different users since this host started; start it anew"));
+    };
+  }
+  auto ForAnyone(grpc::ServerBuilder& builder) -> decltype(AcceptLoop::Listener::hand_over) {
+    anyone_ = AddAcceptor(builder, grpc::experimental::LocalServerCredentials(LOCAL_TCP),
+                          std::make_shared<Doorman>(access_, Doorman::Door::kAnyone));
+    return [this](UniqueFd connection, std::optional<uid_t>) { HandOver(*anyone_, std::move(connection)); };
+  }
+
+  absl::StatusOr<AcceptLoop::Listener> ListenTls(grpc::ServerBuilder& builder) {
+    absl::StatusOr<std::unique_ptr<TlsFiles>> files = TlsFiles::Open(options_.tls->files, options_.tls->directory);
+    if (!files.ok()) return files.status();
+    tls_files_ = *std::move(files);
+    absl::StatusOr<Listening> listening = ListenTcp(options_.tls->address, false);
+    if (!listening.ok()) return listening.status();
+    tls_address_ = listening->address;
+    const TlsPaths copies = tls_files_->copies();
+    grpc::experimental::TlsServerCredentialsOptions options(std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+        copies.key, copies.certificate, copies.client_ca, kCopiesReadEverySeconds));
+    options.watch_root_certs();
+    options.watch_identity_key_cert_pairs();
+    options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    with_certificates_ = AddAcceptor(builder, grpc::experimental::TlsServerCredentials(options),
+                                     std::make_shared<Doorman>(access_, Doorman::Door::kCertificate));
+    return AcceptLoop::Listener{std::move(listening->socket), true, [this](UniqueFd connection, std::optional<uid_t>) {
+                                  HandOver(*with_certificates_, std::move(connection));
+                                }};
+  }
+
+  AcceptLoop::Options LoopOptions() {
+    AcceptLoop::Options options;
+    options.connections = std::min(options_.connections, DescriptorLimit() / kDescriptorShare);
+    options.connections_of_one = std::min(options_.connections_of_one, options.connections);
+    options.on_refused = [this](const std::string& what) { feeds_.logs->Own(3, what); };
+    options.on_tick = [this] { Refresh(); };
+    return options;
+  }
+
+  // On the accept loop's thread.
+  void Refresh() {
+    if (const std::optional<absl::Status> read = access_->Refresh()) {
+      if (read->ok()) pump_.EndOpen(absl::UnavailableError("the host's access file has changed; try again"));
+      Tell("access file", *read, "from now on its new rules hold", "the rules stay as they were");
+    }
+    if (tls_files_ == nullptr) return;
+    if (const std::optional<absl::Status> read = tls_files_->Refresh(absl::Now()))
+      Tell("TLS", *read, "new connections get the new certificate", "the certificate stays as it was");
+  }
+  void Tell(const char* what, const absl::Status& status, const char* well, const char* otherwise) {
+    const std::string text = absl::StrCat(what, ": ", status.ok() ? well : absl::StrCat(std::string(status.message()), "; ", otherwise));
+    feeds_.logs->Own(status.ok() ? 2 : 4, text);
+    v1::Event event;
+    event.set_name("host");
+    event.set_kind(v1::EVENT_KIND_HOST);
+    event.set_severity(status.ok() ? 9 : 17);
+    event.set_message(text);
+    feeds_.events->Add(std::move(event));
+  }
+
+  const Options options_;
+  AccessControl* const access_;
+  const Feeds feeds_;
+  std::string address_, tls_address_;  // constant once it listens
   StreamPump pump_;
+  Gate gate_;
   const Backends backends_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<TlsFiles> tls_files_;
+  std::unique_ptr<UserAcceptors> users_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> anyone_, with_certificates_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<AcceptLoop> loop_;
   std::once_flag shutdown_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const Options& options, Engine* engine, const Feeds& feeds) {
-  if (absl::Status status = PrepareAddress(options); !status.ok()) return status;
+absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const Options& options, Engine* engine, const Feeds& feeds,
+                                                            AccessControl* access) {
   InitGrpc();
-  auto server = std::make_unique<GrpcApiServer>(options, engine, feeds);
+  auto server = std::make_unique<GrpcApiServer>(options, engine, feeds, access);
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return server;
 }

@@ -22,6 +22,10 @@ class HealthService final : public health::Health::CallbackService {
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context, const health::HealthCheckRequest* request,
                                   HealthCheckResponse* response) override {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    if (absl::Status status = backends_.gate->CheckViewer(*context, request->service()); !status.ok()) {
+      reactor->Finish(ToGrpc<grpc::Status>(status));
+      return reactor;
+    }
     const auto state = StateOf(backends_.engine, request->service());
     response->set_status(state);
     if (state == HealthCheckResponse::SERVICE_UNKNOWN) {
@@ -36,6 +40,7 @@ class HealthService final : public health::Health::CallbackService {
   grpc::ServerWriteReactor<HealthCheckResponse>* Watch(grpc::CallbackServerContext* context,
                                                        const health::HealthCheckRequest* request) override {
     using Call = StreamCall<HealthCheckResponse>;
+    if (absl::Status status = backends_.gate->CheckViewer(*context, request->service()); !status.ok()) return Call::Refuse(status);
     auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
     if (!permit.ok()) return Call::Refuse(permit.status());
     return Call::Open(backends_.pump, StreamPump::kTasks | StreamPump::kTick, *std::move(permit),

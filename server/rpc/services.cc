@@ -1,10 +1,12 @@
 #include "server/rpc/services.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "puma/v1/services.grpc.pb.h"
 #include "server/rpc/names.h"
 #include "server/rpc/status_codec.h"
@@ -47,9 +49,24 @@ absl::Status CheckLevel(v1::LogLevel level, const char* field) {
 
 size_t PageSize(int asked) { return static_cast<size_t>(asked == 0 ? 100 : std::min(asked, 1000)); }
 
+// Whether the call may be made, and names things in the right form.
 template <class Request>
-absl::Status CheckList(const Request& request) {
-  if (absl::Status status = CheckName(NameForm::kParent, request.parent(), "parent"); !status.ok()) return status;
+absl::Status Admit(const Backends& backends, const Context& context, const Request& request) {
+  return backends.gate->Check(context, request).status();
+}
+template <class Request>
+absl::Status Admit(const Backends& backends, const Context& context, const Request& request, NameForm form) {
+  if (absl::Status status = Admit(backends, context, request); !status.ok()) return status;
+  return CheckName(form, request.name(), "name");
+}
+template <class Request>
+absl::Status AdmitParent(const Backends& backends, const Context& context, const Request& request, NameForm form) {
+  if (absl::Status status = Admit(backends, context, request); !status.ok()) return status;
+  return CheckName(form, request.parent(), "parent");
+}
+template <class Request>
+absl::Status AdmitList(const Backends& backends, const Context& context, const Request& request) {
+  if (absl::Status status = AdmitParent(backends, context, request, NameForm::kParent); !status.ok()) return status;
   return CheckPage(request.page_size());
 }
 
@@ -68,46 +85,64 @@ Reactor* Later(Response* response, Ask ask) {
 
 class HostService final : public v1::HostService::CallbackService {
  public:
-  explicit HostService(const Backends& backends) : engine_(backends.engine) {}
+  explicit HostService(const Backends& backends) : backends_(backends), engine_(backends.engine) {}
 
-  Reactor* GetHost(Context* context, const v1::GetHostRequest*, v1::GetHostResponse* response) override {
+  Reactor* GetHost(Context* context, const v1::GetHostRequest* request, v1::GetHostResponse* response) override {
+    const auto caller = backends_.gate->Check(*context, *request);
+    if (!caller.ok()) return Finish(context, caller.status());
     *response->mutable_host() = engine_->GetHost();
+    *response->mutable_caller() = (*caller)->ToProto();
     return Finish(context, absl::OkStatus());
   }
-  Reactor* ListTypes(Context*, const v1::ListTypesRequest* request, v1::ListTypesResponse* response) override {
+  Reactor* ListTypes(Context* context, const v1::ListTypesRequest* request, v1::ListTypesResponse* response) override {
+    if (absl::Status status = Admit(backends_, *context, *request); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->ListTypes(*request, std::move(reply)); });
   }
   Reactor* GetType(Context* context, const v1::GetTypeRequest* request, v1::GetTypeResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kType, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kType); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->GetType(*request, std::move(reply)); });
   }
 
  private:
+  const Backends backends_;
   Engine* const engine_;
 };
 
 class PipelineService final : public v1::PipelineService::CallbackService {
  public:
-  explicit PipelineService(const Backends& backends) : engine_(backends.engine) {}
+  explicit PipelineService(const Backends& backends) : backends_(backends), engine_(backends.engine) {}
 
-  Reactor* ApplyPipeline(Context*, const v1::ApplyPipelineRequest* request, v1::ApplyPipelineResponse* response) override {
+  Reactor* ApplyPipeline(Context* context, const v1::ApplyPipelineRequest* request, v1::ApplyPipelineResponse* response) override {
+    if (absl::Status status = Admit(backends_, *context, *request); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->Apply(*request, std::move(reply)); });
   }
   Reactor* DeletePipeline(Context* context, const v1::DeletePipelineRequest* request, v1::DeletePipelineResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kPipeline, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kPipeline); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->Delete(*request, std::move(reply)); });
   }
   Reactor* GetPipeline(Context* context, const v1::GetPipelineRequest* request, v1::GetPipelineResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kPipeline, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kPipeline); !status.ok()) return Finish(context, status);
     return FinishWith(context, engine_->GetPipeline(request->name()),
                       [&](v1::Pipeline p) { *response->mutable_pipeline() = std::move(p); });
   }
   Reactor* ListPipelines(Context* context, const v1::ListPipelinesRequest* request, v1::ListPipelinesResponse* response) override {
+    const auto caller = backends_.gate->Check(*context, *request);
+    if (!caller.ok()) return Finish(context, caller.status());
     if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
-    return Finish(context, engine_->ListPipelines(*request), response);
+    absl::StatusOr<v1::ListPipelinesResponse> page = engine_->ListPipelines(*request);
+    if (page.ok() && !(*caller)->MayEverywhere(v1::ROLE_VIEWER)) {
+      auto& shown = *page->mutable_pipelines();
+      shown.erase(std::remove_if(shown.begin(), shown.end(),
+                                 [&](const v1::Pipeline& pipeline) {
+                                   return !(*caller)->May(v1::ROLE_VIEWER, std::string(absl::StripPrefix(pipeline.name(), "pipelines/")));
+                                 }),
+                  shown.end());
+    }
+    return Finish(context, std::move(page), response);
   }
 
  private:
+  const Backends backends_;
   Engine* const engine_;
 };
 
@@ -116,27 +151,27 @@ class TaskService final : public v1::TaskService::CallbackService {
   explicit TaskService(const Backends& backends) : backends_(backends), engine_(backends.engine) {}
 
   Reactor* GetTask(Context* context, const v1::GetTaskRequest* request, v1::GetTaskResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);
     return FinishWith(context, engine_->GetTask(request->name()), [&](v1::Task t) { *response->mutable_task() = std::move(t); });
   }
   Reactor* ListTasks(Context* context, const v1::ListTasksRequest* request, v1::ListTasksResponse* response) override {
-    if (absl::Status status = CheckList(*request); !status.ok()) return Finish(context, status);
+    if (absl::Status status = AdmitList(backends_, *context, *request); !status.ok()) return Finish(context, status);
     return Finish(context, engine_->ListTasks(*request), response);
   }
   Reactor* StartTask(Context* context, const v1::StartTaskRequest* request, v1::StartTaskResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->Start(*request, std::move(reply)); });
   }
   Reactor* StopTask(Context* context, const v1::StopTaskRequest* request, v1::StopTaskResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->Stop(*request, std::move(reply)); });
   }
   Reactor* RestartTask(Context* context, const v1::RestartTaskRequest* request, v1::RestartTaskResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->Restart(*request, std::move(reply)); });
   }
   Reactor* WaitTask(Context* context, const v1::WaitTaskRequest* request, v1::WaitTaskResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);
     if (request->run() < 0) return Finish(context, BadField("run", "must not be negative; 0 means any"));
     for (const int state : request->states()) {
       if (!v1::TaskState_IsValid(state) || state == v1::TASK_STATE_UNSPECIFIED)
@@ -147,7 +182,7 @@ class TaskService final : public v1::TaskService::CallbackService {
     return call;
   }
   Reactor* InvokeCommand(Context* context, const v1::InvokeCommandRequest* request, v1::InvokeCommandResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kTask, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);
     if (request->command().empty()) return Finish(context, BadField("command", "must be given"));
     auto* call = new UnaryCall<v1::InvokeCommandResponse>(response);
     call->Keep(engine_->Invoke(*request, DeadlineOf(*context), call->MakeReply()));
@@ -155,7 +190,7 @@ class TaskService final : public v1::TaskService::CallbackService {
   }
   grpc::ServerWriteReactor<v1::WatchTasksResponse>* WatchTasks(Context* context, const v1::WatchTasksRequest* request) override {
     using Call = StreamCall<v1::WatchTasksResponse>;
-    if (absl::Status status = CheckName(NameForm::kParent, request->parent(), "parent"); !status.ok()) return Call::Refuse(status);
+    if (absl::Status status = AdmitParent(backends_, *context, *request, NameForm::kParent); !status.ok()) return Call::Refuse(status);
     auto position = backends_.feeds.tasks->Begin(request->revision());
     if (!position.ok()) return Call::Refuse(position.status());
     auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
@@ -174,22 +209,23 @@ class TaskService final : public v1::TaskService::CallbackService {
 
 class BufferService final : public v1::BufferService::CallbackService {
  public:
-  explicit BufferService(const Backends& backends) : engine_(backends.engine) {}
+  explicit BufferService(const Backends& backends) : backends_(backends), engine_(backends.engine) {}
 
   Reactor* GetBuffer(Context* context, const v1::GetBufferRequest* request, v1::GetBufferResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kBuffer, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kBuffer); !status.ok()) return Finish(context, status);
     return FinishWith(context, engine_->GetBuffer(request->name()), [&](v1::Buffer b) { *response->mutable_buffer() = std::move(b); });
   }
   Reactor* ListBuffers(Context* context, const v1::ListBuffersRequest* request, v1::ListBuffersResponse* response) override {
-    if (absl::Status status = CheckList(*request); !status.ok()) return Finish(context, status);
+    if (absl::Status status = AdmitList(backends_, *context, *request); !status.ok()) return Finish(context, status);
     return Finish(context, engine_->ListBuffers(*request), response);
   }
   Reactor* ListDeadLetters(Context* context, const v1::ListDeadLettersRequest* request, v1::ListDeadLettersResponse* response) override {
-    if (absl::Status status = CheckList(*request); !status.ok()) return Finish(context, status);
+    if (absl::Status status = AdmitList(backends_, *context, *request); !status.ok()) return Finish(context, status);
     return Finish(context, engine_->ListDeadLetters(*request), response);
   }
 
  private:
+  const Backends backends_;
   Engine* const engine_;
 };
 
@@ -198,14 +234,15 @@ class EventService final : public v1::EventService::CallbackService {
   explicit EventService(const Backends& backends) : backends_(backends) {}
 
   Reactor* ListEvents(Context* context, const v1::ListEventsRequest* request, v1::ListEventsResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kLogParent, request->parent(), "parent"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = AdmitParent(backends_, *context, *request, NameForm::kLogParent); !status.ok())
+      return Finish(context, status);
     if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
     return Finish(context, backends_.feeds.events->List(request->parent(), request->page_token(), PageSize(request->page_size())),
                   response);
   }
   grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(Context* context, const v1::WatchEventsRequest* request) override {
     using Call = StreamCall<v1::WatchEventsResponse>;
-    if (absl::Status status = CheckName(NameForm::kLogParent, request->parent(), "parent"); !status.ok()) return Call::Refuse(status);
+    if (absl::Status status = AdmitParent(backends_, *context, *request, NameForm::kLogParent); !status.ok()) return Call::Refuse(status);
     if (request->history() < -1) return Call::Refuse(BadField("history", "must be a number of events, or -1 for all"));
     auto position = backends_.feeds.events->Begin(*request);
     if (!position.ok()) return Call::Refuse(position.status());
@@ -227,19 +264,21 @@ class LogService final : public v1::LogService::CallbackService {
   explicit LogService(const Backends& backends) : backends_(backends) {}
 
   Reactor* QueryLogs(Context* context, const v1::QueryLogsRequest* request, v1::QueryLogsResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kLogParent, request->parent(), "parent"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = AdmitParent(backends_, *context, *request, NameForm::kLogParent); !status.ok())
+      return Finish(context, status);
     if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
     if (absl::Status status = CheckLevel(request->min_level(), "min_level"); !status.ok()) return Finish(context, status);
     return Finish(context, backends_.feeds.logs->Query(*request, PageSize(request->page_size())), response);
   }
   Reactor* SetLogLevel(Context* context, const v1::SetLogLevelRequest* request, v1::SetLogLevelResponse* response) override {
-    if (absl::Status status = CheckName(NameForm::kLogName, request->name(), "name"); !status.ok()) return Finish(context, status);
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kLogName); !status.ok()) return Finish(context, status);
     if (absl::Status status = CheckLevel(request->level(), "level"); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { backends_.engine->SetLogLevel(*request, std::move(reply)); });
   }
 
   grpc::ServerWriteReactor<v1::TailLogsResponse>* TailLogs(Context* context, const v1::TailLogsRequest* request) override {
     using Call = StreamCall<v1::TailLogsResponse>;
+    if (absl::Status status = AdmitParent(backends_, *context, *request, NameForm::kLogParent); !status.ok()) return Call::Refuse(status);
     if (absl::Status status = Check(*request); !status.ok()) return Call::Refuse(status);
     auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
     if (!permit.ok()) return Call::Refuse(permit.status());
@@ -254,7 +293,6 @@ class LogService final : public v1::LogService::CallbackService {
 
  private:
   static absl::Status Check(const v1::TailLogsRequest& request) {
-    if (absl::Status status = CheckName(NameForm::kLogParent, request.parent(), "parent"); !status.ok()) return status;
     if (request.history() < -1) return BadField("history", "must be a number of records, or -1 for all");
     return CheckLevel(request.min_level(), "min_level");
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "server/rpc/gate.h"
 #include "server/rpc/stream_limit.h"
 #include "server/rpc/stream_pump.h"
 #include "server/supervisor/engine.h"
@@ -18,11 +19,12 @@ namespace puma::server {
 struct Backends {
   Engine* engine;
   Feeds feeds;
+  Gate* gate;
   StreamPump* pump;
   std::shared_ptr<StreamLimit> limit;
 };
 
-// Host, Pipeline, Task, Buffer, Event, Log.
+// Host, Pipeline, Task, Buffer, Event, Log. The gate is asked first in each method.
 std::vector<std::unique_ptr<grpc::Service>> MakeServices(const Backends& backends);
 // grpc.health.v1.Health: "" is the host, "pipelines/{p}" a pipeline. Nothing is SERVING before the engine is.
 std::unique_ptr<grpc::Service> MakeHealthService(const Backends& backends);

@@ -72,11 +72,10 @@ void StreamPump::Add(std::weak_ptr<PumpedStream> stream, unsigned causes) {
   if (const auto alive = stream.lock()) alive->End(end);
 }
 
-void StreamPump::EndAll(const absl::Status& status) {
+void StreamPump::EndOpen(const absl::Status& status) {
   std::vector<Entry> streams;
   {
     MutexLock lock(mutex_);
-    end_ = status;
     streams.swap(streams_);
     interest_ = 0;
     bell_->SetInterest(0);
@@ -84,6 +83,14 @@ void StreamPump::EndAll(const absl::Status& status) {
   for (const Entry& entry : streams) {
     if (const auto stream = entry.stream.lock()) stream->End(status);
   }
+}
+
+void StreamPump::EndAll(const absl::Status& status) {
+  {
+    MutexLock lock(mutex_);
+    end_ = status;
+  }
+  EndOpen(status);
 }
 
 // Forgets the streams that are gone, too.

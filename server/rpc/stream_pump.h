@@ -54,6 +54,8 @@ class StreamPump {
 
   // From now on `stream` is woken for `causes`, for as long as it lives. It should look for news by itself once after this.
   void Add(std::weak_ptr<PumpedStream> stream, unsigned causes) PUMA_EXCLUDES(mutex_);
+  // Ends the streams that are open now.
+  void EndOpen(const absl::Status& status) PUMA_EXCLUDES(mutex_);
   // Ends all open streams, and each that is added later.
   void EndAll(const absl::Status& status) PUMA_EXCLUDES(mutex_);
 

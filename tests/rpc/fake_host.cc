@@ -22,7 +22,7 @@ T Must(absl::StatusOr<T> value) {
 
 }  // namespace
 
-FakeHost::FakeHost(ApiServer::Options options, const std::string& socket) : options_(std::move(options)) {
+FakeHost::FakeHost(ApiServer::Options options, const std::string& socket, const std::string& access) : options_(std::move(options)) {
   char name[] = "/tmp/puma-fake.XXXXXX";
   directory_ = mkdtemp(name);
   socket_ = socket.empty() ? directory_ + "/puma.sock" : socket;
@@ -33,7 +33,8 @@ FakeHost::FakeHost(ApiServer::Options options, const std::string& socket) : opti
   logs_ = Must(LogStore::Open(log));
   events_ = std::make_unique<EventFeed>();
   engine_ = std::make_unique<FakeEngine>(feed_.get());
-  server_ = Must(ApiServer::Start(options_, engine_.get(), {feed_.get(), events_.get(), logs_.get()}));
+  access_ = Must(AccessControl::Open(access));
+  server_ = Must(ApiServer::Start(options_, engine_.get(), {feed_.get(), events_.get(), logs_.get()}, access_.get()));
 }
 
 FakeHost::~FakeHost() {
@@ -53,7 +54,7 @@ void FakeHost::StartAgain() {
   engine_->MoveTo(feed.get());
   feed_ = std::move(feed);
   events_ = std::make_unique<EventFeed>();
-  server_ = Must(ApiServer::Start(options_, engine_.get(), {feed_.get(), events_.get(), logs_.get()}));
+  server_ = Must(ApiServer::Start(options_, engine_.get(), {feed_.get(), events_.get(), logs_.get()}, access_.get()));
 }
 
 void FakeHost::Log(const std::string& pipeline, const std::string& task, const std::string& text, int32_t severity, int count) {

@@ -12,14 +12,15 @@ namespace puma::server {
 
 class FakeHost {
  public:
-  // Serves when it returns. `socket` empty: one in a temporary directory.
-  explicit FakeHost(ApiServer::Options options = {}, const std::string& socket = "");
+  // Serves when it returns. `socket` empty: one in a temporary directory. `access`: a file of rules.
+  explicit FakeHost(ApiServer::Options options = {}, const std::string& socket = "", const std::string& access = "");
   ~FakeHost();
 
   FakeEngine& engine() { return *engine_; }
   TaskFeed& tasks() { return *feed_; }
   EventFeed& events() { return *events_; }
   LogStore& logs() { return *logs_; }
+  AccessControl& access() { return *access_; }
   ApiServer& server() { return *server_; }
   const std::string& socket() const { return socket_; }
   std::string target() const { return "unix:" + socket_; }
@@ -40,6 +41,7 @@ class FakeHost {
   std::unique_ptr<EventFeed> events_;
   std::unique_ptr<LogStore> logs_;
   std::unique_ptr<FakeEngine> engine_;
+  std::unique_ptr<AccessControl> access_;
   std::unique_ptr<ApiServer> server_;
   uint64_t sequence_ = 0;
 };

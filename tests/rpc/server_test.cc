@@ -25,7 +25,7 @@ class ServerTest : public ::testing::Test {
     ApiServer::Options options;
     options.address = address;
     options.allow_insecure_loopback = insecure;
-    auto started = ApiServer::Start(options, &host_.engine(), {&host_.tasks(), &host_.events(), &host_.logs()});
+    auto started = ApiServer::Start(options, &host_.engine(), {&host_.tasks(), &host_.events(), &host_.logs()}, &host_.access());
     if (!started.ok()) return started.status();
     address_ = (*started)->address();
     v1::GetHostResponse response;

@@ -14,7 +14,7 @@ STANDARD_C = {name + ".h" for name in "assert ctype errno float inttypes limits 
 # What a foreign header's path begins with, and what we call it.
 LIBRARIES = [
     ("absl/", "absl"), ("fmt/", "fmt"), ("boost/", "boost"), ("nlohmann/", "json"), ("google/protobuf/", "protobuf"), ("google/rpc/", "protobuf"),
-    ("grpc", "grpc"), ("spdlog/", "spdlog"), ("sqlite3", "sqlite"), ("yaml-cpp/", "yaml"), ("CLI/", "cli11"), ("gtest/", "gtest"),
+    ("grpc", "grpc"), ("spdlog/", "spdlog"), ("sqlite3", "sqlite"), ("openssl/", "openssl"), ("yaml-cpp/", "yaml"), ("CLI/", "cli11"), ("gtest/", "gtest"),
     ("gmock/", "gtest"), ("benchmark/", "benchmark"), ("jpeglib.h", "jpeg"), ("png.h", "png"), ("zmq.h", "zmq"), ("relacy/", "relacy"), ("cxxabi.h", "standard"), ("unwind.h", "posix"),
 ]
 POSIX = re.compile(r"^(sys|linux|arpa|netinet|asm)/|^(unistd|fcntl|poll|sched|pthread|dlfcn|spawn|mqueue|link|execinfo|dirent|pwd|grp|ucontext|"
