@@ -42,7 +42,7 @@ class CommandLine {
   CommandLine();
   CLI::App& app() { return app_; }
   ExitCode Run() {
-    Session session(Output(format_), target_);
+    Session session(Output(format_), target_, ClientOptions());
     return action_(session);
   }
 
@@ -54,12 +54,16 @@ class CommandLine {
     command->callback([this, action] { action_ = action; });
     return command;
   }
+  void AddCredentials();
+  Options ClientOptions() const;
   void AddReading();
   void AddChanging();
   void AddWatching();
 
   CLI::App app_{"puma-ctl: drives a PUMA host from the command line"};
   std::string target_ = DefaultTarget();
+  Options::Tls tls_;
+  std::string token_file_;
   Format format_ = Format::kTable;
   std::string graph_form_;
   Action action_;
@@ -84,6 +88,7 @@ CommandLine::CommandLine() {
   app_.require_subcommand(1);
   app_.add_option("--host", target_, "the host: unix:/path or address:port (default: $PUMA_HOST, else its usual socket)")
       ->type_name("TARGET");
+  AddCredentials();
   app_.add_option_function<std::string>(
           "-o,--output",
           [this](const std::string& form) {
@@ -105,6 +110,26 @@ CommandLine::CommandLine() {
   AddReading();
   AddChanging();
   AddWatching();
+}
+
+// For hosts on other machines.
+void CommandLine::AddCredentials() {
+  const auto add = [this](const char* name, std::string& file, const char* help, const char* variable) {
+    app_.add_option(name, file, absl::StrCat(help, " ($", variable, ")"))->envname(variable)->type_name("FILE");
+  };
+  add("--ca", tls_.ca, "TLS: the authority of the host's certificate, PEM", "PUMA_CA");
+  add("--cert", tls_.certificate, "TLS: your certificate, PEM", "PUMA_CERT");
+  add("--key", tls_.key, "TLS: its key, PEM", "PUMA_KEY");
+  add("--token-file", token_file_, "a file with a token that says who you are", "PUMA_TOKEN_FILE");
+  app_.add_option("--server-name", tls_.server_name, "TLS: the name in the host's certificate, if you reach it by another one")
+      ->type_name("NAME");
+}
+
+Options CommandLine::ClientOptions() const {
+  Options options;
+  if (!tls_.ca.empty() || !tls_.certificate.empty() || !tls_.key.empty()) options.tls = tls_;
+  options.token_file = token_file_;
+  return options;
 }
 
 void CommandLine::AddReading() {
@@ -196,7 +221,7 @@ void CommandLine::AddWatching() {
 
 absl::StatusOr<Client*> Session::Host() {
   if (!client_) {
-    auto client = Client::Connect(target);
+    auto client = Client::Connect(target, options);
     if (!client.ok()) return client.status();
     client_ = *std::move(client);
   }

@@ -16,9 +16,11 @@ namespace puma::client {
 
 // Where a command runs.
 struct Session {
-  Session(Output output, std::string target) : output(output), target(std::move(target)) {}
+  Session(Output output, std::string target, Options options = {})
+      : output(output), target(std::move(target)), options(std::move(options)) {}
   const Output output;
   const std::string target;
+  const Options options;
   // A client of the host, connected at the first use.
   absl::StatusOr<Client*> Host();
 

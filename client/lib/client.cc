@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
+#include "client/lib/credentials.h"
 #include "client/lib/probe.h"
 #include "client/lib/resume.h"
 #include "client/lib/resuming_stream.h"
@@ -37,7 +38,7 @@ Request WithId(const Request& request) {
   return copy;
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, const Options& options, const Credentials& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // ours know what is safe
@@ -46,17 +47,19 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // each client has a connection of its own
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  if (options.tls.has_value() && !options.tls->server_name.empty()) arguments.SetSslTargetNameOverride(options.tls->server_name);
+  return grpc::CreateCustomChannel(target, credentials.channel, arguments);
 }
 
 }  // namespace
 
 class Client::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  Impl(std::string target, const Options& options)
+  Impl(std::string target, const Options& options, const Credentials& credentials)
       : target(std::move(target)),
         options(options),
-        channel(MakeChannel(this->target)),
+        authorization(credentials.authorization),
+        channel(MakeChannel(this->target, options, credentials)),
         hosts(channel),
         pipelines(channel),
         tasks(channel),
@@ -86,6 +89,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
     for (;;) {
       const absl::Time attempt = absl::Now();
       grpc::ClientContext context;
+      Authorize(context);
       if (deadline != absl::InfiniteFuture()) context.set_deadline(absl::ToChronoTime(deadline));
       Response response;
       grpc::Status status;
@@ -99,6 +103,10 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
       if (status.error_code() != grpc::StatusCode::UNAVAILABLE || !backoff.Wait(give_up, call.stop)) return Translate(status);
       Reconnect(give_up);
     }
+  }
+
+  void Authorize(grpc::ClientContext& context) const {
+    if (!authorization.empty()) context.AddMetadata("authorization", authorization);
   }
 
   // A channel makes progress while somebody polls it: a call, this, or else a timer of gRPC's that comes every 5 s.
@@ -115,6 +123,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
         Resume(request),
         [self, &stub, method](grpc::ClientContext* context, const Request& next) {
           self->Reconnect(absl::InfiniteFuture());
+          self->Authorize(*context);
           return (stub.*method)(context, next);
         },
         [self](const grpc::Status& status) { return self->Translate(status); }, call.deadline, options.resume_for, call.stop);
@@ -122,6 +131,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
 
   const std::string target;
   const Options options;
+  const std::string authorization;
   const std::shared_ptr<grpc::Channel> channel;
   v1::HostService::Stub hosts;
   v1::PipelineService::Stub pipelines;
@@ -138,12 +148,14 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& addre
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     grpc_init();  // and never the opposite: when the last client goes, gRPC may wait 10 s for a poller of its own
   });
+  absl::StatusOr<Credentials> credentials = ReadCredentials(target, options);
+  if (!credentials.ok()) return credentials.status();
   const absl::Time give_up = absl::Now() + options.retry_for;
   Backoff backoff;
   absl::Status status = ProbeHost(target);
   while (!status.ok() && MayComeBack(target) && backoff.Wait(give_up, {})) status = ProbeHost(target);
   if (!status.ok()) return status;
-  return std::unique_ptr<Client>(new Client(std::make_shared<Impl>(target, options)));
+  return std::unique_ptr<Client>(new Client(std::make_shared<Impl>(target, options, *credentials)));
 }
 
 Client::Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

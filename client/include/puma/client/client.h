@@ -16,6 +16,15 @@ struct Options {
   absl::Duration timeout = absl::Seconds(30);     // of a unary call without a deadline of its own
   absl::Duration retry_for = absl::Seconds(2);    // how long an unreachable host is tried again (it may just be restarted)
   absl::Duration resume_for = absl::Seconds(30);  // the same for a stream that has broken
+
+  // For a host's TLS address. Files are PEM, read when the client connects.
+  struct Tls {
+    std::string ca;                // the authority that the host's certificate comes from
+    std::string certificate, key;  // this client's own; "": it has none
+    std::string server_name;       // in the host's certificate, when that is not the name it is reached by
+  };
+  std::optional<Tls> tls;
+  std::string token_file;  // a file with a token, which then says who calls; over TLS or a Unix socket only
 };
 
 struct CallOptions {
@@ -39,7 +48,7 @@ class Stream {
 class Client {
  public:
   // `address` is "unix:/path/of/socket", "/path/of/socket" or "host:port". UNAVAILABLE: no host listens there; PERMISSION_DENIED: the
-  // socket is not for this user.
+  // socket, or a file of the options, is not for this user; NOT_FOUND, INVALID_ARGUMENT: the options.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& address, const Options& options = {});
   ~Client();
   Client(const Client&) = delete;
