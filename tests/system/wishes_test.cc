@@ -104,6 +104,8 @@ std::string Line(const v1::Event& event) {
       return "wish: " + event.message();
     case v1::EVENT_KIND_STATE:
       return "state: " + event.message();
+    case v1::EVENT_KIND_AUDIT:
+      return absl::StrCat("audit: ", event.method(), " ", event.request_id());
     case v1::EVENT_KIND_RUN_ENDED:
       return absl::StrCat("run ", event.run(), " ended: ", event.message());
     default:
@@ -130,7 +132,7 @@ TEST_F(WishesTest, EventsTellWhatWasWantedAndWhatCameOfIt) {
       if (event.kind() == v1::EVENT_KIND_WISH) {
         EXPECT_EQ(event.request_id(), "again");
       }
-      lines.push_back(Line(event));
+      if (event.kind() != v1::EVENT_KIND_AUDIT) lines.push_back(Line(event));
     }
   }
   EXPECT_THAT(lines,
@@ -141,7 +143,29 @@ TEST_F(WishesTest, EventsTellWhatWasWantedAndWhatCameOfIt) {
   const absl::StatusOr<v1::ListEventsResponse> all = client().ListEvents();
   ASSERT_TRUE(all.ok()) << all.status();
   EXPECT_EQ(all->events(0).kind(), v1::EVENT_KIND_HOST);
-  EXPECT_EQ(Line(all->events(1)), "wish: apply: 2 created");
+  EXPECT_THAT(Line(all->events(1)), ::testing::StartsWith("audit: PipelineService/ApplyPipeline "));
+  EXPECT_EQ(Line(all->events(2)), "wish: apply: 2 created");
+}
+
+TEST_F(WishesTest, WhoChangedSomethingIsToldAsAnEventAndInTheLog) {
+  ASSERT_TRUE(client().RestartTask(Of<v1::RestartTaskRequest>("pipelines/p/tasks/s", "again")).ok());
+  (void)client().StopTask(Of<v1::StopTaskRequest>("pipelines/p/tasks/none", "never"));
+  std::vector<v1::Event> audits;
+  const absl::StatusOr<v1::ListEventsResponse> all = client().ListEvents();
+  ASSERT_TRUE(all.ok()) << all.status();
+  for (const v1::Event& event : all->events()) {
+    if (event.kind() == v1::EVENT_KIND_AUDIT) audits.push_back(event);
+  }
+  ASSERT_EQ(audits.size(), 3u);
+  EXPECT_EQ(audits[0].name(), "pipelines/p");
+  EXPECT_EQ(audits[1].name(), "pipelines/p/tasks/s");
+  EXPECT_EQ(audits[1].method(), "TaskService/RestartTask");
+  EXPECT_EQ(audits[1].request_id(), "again");
+  EXPECT_THAT(audits[1].principal(), ::testing::StartsWith(absl::StrCat("uid ", geteuid())));
+  EXPECT_FALSE(audits[1].denied());
+  EXPECT_EQ(audits[2].request_id(), "never") << "what comes to nothing is told as well";
+  const Ran log = Ctl({"logs", "--history", "-1", "--grep", "audit: uid"});
+  EXPECT_TRUE(absl::StrContains(log.out, "called TaskService/RestartTask of pipelines/p/tasks/s")) << log.out;
 }
 
 TEST_F(WishesTest, AWatchOfEventsGoesOnWithTheNextHost) {
