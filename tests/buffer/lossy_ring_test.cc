@@ -58,6 +58,22 @@ TEST_P(LossyRing, OverwritesItsOldestAndKeepsItsCapacity) {
   }
 }
 
+TEST(LossyReader, CopiesAMessagesBeginningAndSaysHowLongItIs) {
+  TestRing ring(Descriptors(4, 64, 1024));
+  ASSERT_TRUE(ring.Publish("0123456789abcdef").ok());
+  for (const size_t at_most : {size_t{0}, size_t{3}, size_t{8}, size_t{16}, size_t{64}}) {
+    uint64_t next = 0;
+    std::string out = "left over";
+    std::optional<RingReader::Gap> gap;
+    size_t whole = 0;
+    const auto item = ring.reader().CopyOut(next, out, gap, at_most, whole);
+    ASSERT_TRUE(item.ok() && item->has_value());
+    EXPECT_EQ(out, std::string("0123456789abcdef").substr(0, at_most));
+    EXPECT_EQ((*item)->bytes.size(), out.size());
+    EXPECT_EQ(whole, 16u);
+  }
+}
+
 TEST(LossyReader, OfAReliableRingMissesWhatTheGatesHaveReleased) {
   TestRing ring(Fixed(4, 8));
   ASSERT_EQ(ring.Fill(8), 4u);

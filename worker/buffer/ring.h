@@ -209,6 +209,9 @@ class RingReader {
     uint64_t first = 0, last = 0;
   };
   absl::StatusOr<std::optional<RingItem>> CopyOut(uint64_t& number, std::string& out, std::optional<Gap>& gap);
+  // The same for who wants a message's beginning only: `out` gets at most `at_most` bytes of it, `whole` says how many it has.
+  absl::StatusOr<std::optional<RingItem>> CopyOut(uint64_t& number, std::string& out, std::optional<Gap>& gap, size_t at_most,
+                                                  size_t& whole);
   // The completion's error text; "" for none. Call only after a kComplete was seen.
   std::string ErrorText() const;
   RingStatistics Statistics(int64_t now_ns) const;
@@ -224,7 +227,7 @@ class RingReader {
   absl::Status SeeTail(uint64_t number);
   const char* Find(uint64_t number, RingItem& item) const;
   bool SeeMore(uint64_t number);
-  bool CopyMessage(uint64_t number, std::string& out, RingItem& item, const char*& fault);
+  bool CopyMessage(uint64_t number, std::string& out, size_t at_most, size_t& whole, RingItem& item, const char*& fault);
 
   const RingHeader* header_ = nullptr;
   const Descriptor* descriptors_ = nullptr;

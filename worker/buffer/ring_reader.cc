@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -109,11 +110,12 @@ absl::StatusOr<std::optional<RingItem>> RingReader::Look(uint64_t number) {
 }
 
 // True: the copy is whole, or `fault` says why the ring is corrupt. False: it was overwritten meanwhile.
-bool RingReader::CopyMessage(uint64_t number, std::string& out, RingItem& item, const char*& fault) {
+bool RingReader::CopyMessage(uint64_t number, std::string& out, size_t at_most, size_t& whole, RingItem& item, const char*& fault) {
   fault = Find(number, item);
   if (fault == nullptr) {
     PUMA_STOP_POINT("descriptor | copy");
-    CopyWords(item.bytes.data(), item.bytes.size(), out);
+    whole = item.bytes.size();
+    CopyWords(item.bytes.data(), std::min(whole, at_most), out);
     if (item.annotation != nullptr) copied_annotation_ = LoadWords(*item.annotation);
   }
   // With P0's fence(release): if one byte or the descriptor was from after it, `released` is what P0 stored, or later.
@@ -125,6 +127,12 @@ bool RingReader::CopyMessage(uint64_t number, std::string& out, RingItem& item, 
 }
 
 absl::StatusOr<std::optional<RingItem>> RingReader::CopyOut(uint64_t& number, std::string& out, std::optional<Gap>& gap) {
+  size_t whole;
+  return CopyOut(number, out, gap, std::numeric_limits<size_t>::max(), whole);
+}
+
+absl::StatusOr<std::optional<RingItem>> RingReader::CopyOut(uint64_t& number, std::string& out, std::optional<Gap>& gap, size_t at_most,
+                                                            size_t& whole) {
   constexpr int kAttempts = 3;
   gap.reset();
   const uint64_t first = number;
@@ -139,7 +147,7 @@ absl::StatusOr<std::optional<RingItem>> RingReader::CopyOut(uint64_t& number, st
     if (number == seen_tail_) return std::optional<RingItem>();
     RingItem item;
     const char* fault;
-    if (!CopyMessage(number, out, item, fault)) continue;
+    if (!CopyMessage(number, out, at_most, whole, item, fault)) continue;
     if (fault != nullptr) return Corrupt(constants_, number, fault);
     return std::optional<RingItem>(item);
   }
