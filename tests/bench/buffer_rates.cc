@@ -66,12 +66,40 @@ double BoostQueueRate() {
   return kMessages / (NowSeconds() - start) / 1e6;
 }
 
+// As the host taps a buffer: every 2 ms it copies what is there, at most 64 KiB, and gates nothing.
+class Tap {
+ public:
+  explicit Tap(Lane& lane)
+      : segment_(Segment::MapReadOnly(lane.Fd(), Seals::kOneWriter, 1).value()),
+        ring_(RingReader::Open({segment_.data(), segment_.size()}).value()),
+        thread_([this](std::stop_token stop) {
+          for (uint64_t next = ring_.constants().base; !stop.stop_requested(); std::this_thread::sleep_for(std::chrono::milliseconds(2))) {
+            for (int looks = 0; looks < 1024; ++looks) {
+              const auto item = ring_.CopyOut(next, message_, gap_, 4096, whole_);
+              if (!item.ok() || !item->has_value()) break;
+              next = (*item)->number + 1;
+              sink += whole_;
+            }
+          }
+        }) {}
+
+ private:
+  Segment segment_;
+  RingReader ring_;
+  std::string message_;
+  std::optional<RingReader::Gap> gap_;
+  size_t whole_ = 0;
+  std::jthread thread_;
+};
+
 // Messages per second, in millions.
 template <typename Fill, typename Handle>
-double Rate(const Kind& kind, uint64_t messages, uint64_t batch, uint64_t subscriptions, Fill fill, Handle handle) {
+double Rate(const Kind& kind, uint64_t messages, uint64_t batch, uint64_t subscriptions, Fill fill, Handle handle, bool tapped = false) {
   Lane lane(OptionsOf(kind));
   std::vector<std::unique_ptr<Subscription>> all;
   for (uint64_t i = 0; i < subscriptions; ++i) all.push_back(std::make_unique<Subscription>(lane, i));
+  std::optional<Tap> tap;
+  if (tapped) tap.emplace(lane);
   const double start = NowSeconds();
   std::jthread consumer([&] {
     PinTo(1);
@@ -140,9 +168,10 @@ double ArrayRate(const Kind& kind, uint64_t batch) {
   return kMessages / (NowSeconds() - start) / 1e6;
 }
 
-double SmallRate(const Kind& kind, uint64_t batch = 1, uint64_t subscriptions = 1) {
+double SmallRate(const Kind& kind, uint64_t batch = 1, uint64_t subscriptions = 1, bool tapped = false) {
   return Rate(
-      kind, 3'000'000, batch, subscriptions, [](void* at, uint64_t i) { Fill64(at, i); }, [](const RingItem& item) { Read64(item); });
+      kind, 3'000'000, batch, subscriptions, [](void* at, uint64_t i) { Fill64(at, i); }, [](const RingItem& item) { Read64(item); },
+      tapped);
 }
 
 }  // namespace
@@ -153,6 +182,8 @@ void AddRates(Bench& bench) {
   bench.Add("boost spsc, 64 B", "M/s", "", [] { return BoostRate(1); });
   bench.Add("64 B, fixed stride", "M/s", "boost spsc, 64 B", [=] { return SmallRate(fixed); });
   bench.Add("64 B, descriptors", "M/s", "boost spsc, 64 B", [=] { return SmallRate(descriptors); });
+  bench.Add("64 B, fixed stride, tapped", "M/s", "64 B, fixed stride", [=] { return SmallRate(fixed, 1, 1, true); });
+  bench.Add("64 B, descriptors, tapped", "M/s", "64 B, descriptors", [=] { return SmallRate(descriptors, 1, 1, true); });
   bench.Add("64 B, fixed stride, fenced", "M/s", "boost spsc, 64 B", [=] { return SmallRate(fixed_fenced); });
   bench.Add("64 B, descriptors, fenced", "M/s", "boost spsc, 64 B", [=] { return SmallRate(descriptors_fenced); });
   bench.Add("boost spsc, batches of 256", "M/s", "", [] { return BoostRate(256); });
