@@ -213,6 +213,10 @@ absl::StatusOr<v1::ListBuffersResponse> Client::ListBuffers(const v1::ListBuffer
 absl::StatusOr<v1::ListDeadLettersResponse> Client::ListDeadLetters(const v1::ListDeadLettersRequest& request, const CallOptions& options) {
   return impl_->Call(impl_->buffers, &v1::BufferService::Stub::ListDeadLetters, request, options);
 }
+std::unique_ptr<Stream<v1::TapBufferResponse>> Client::TapBuffer(const v1::TapBufferRequest& request, const CallOptions& options) {
+  return impl_->Open<NoResume<v1::TapBufferRequest, v1::TapBufferResponse>>(impl_->buffers, &v1::BufferService::Stub::TapBuffer, request,
+                                                                            options);
+}
 std::unique_ptr<Stream<v1::WatchTasksResponse>> Client::WatchTasks(const v1::WatchTasksRequest& request, const CallOptions& options) {
   return impl_->Open<TaskResume>(impl_->tasks, &v1::TaskService::Stub::WatchTasks, request, options);
 }

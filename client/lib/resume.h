@@ -30,6 +30,19 @@ class TaskResume {
   std::set<std::string> seen_;   // in the snapshot that is being read
 };
 
+// A stream that ends when it breaks.
+template <class RequestType, class Batch>
+class NoResume {
+ public:
+  explicit NoResume(RequestType request) : request_(std::move(request)) {}
+  const RequestType& Request() const { return request_; }
+  void Observe(const Batch&) {}
+  bool GoOnAfter(const absl::Status&) { return false; }
+
+ private:
+  const RequestType request_;
+};
+
 class EventResume {
  public:
   explicit EventResume(v1::WatchEventsRequest request) : request_(std::move(request)) {}

@@ -223,8 +223,29 @@ class BufferService final : public v1::BufferService::CallbackService {
     if (absl::Status status = AdmitList(backends_, *context, *request); !status.ok()) return Finish(context, status);
     return Finish(context, engine_->ListDeadLetters(*request), response);
   }
+  grpc::ServerWriteReactor<v1::TapBufferResponse>* TapBuffer(Context* context, const v1::TapBufferRequest* request) override {
+    using Call = StreamCall<v1::TapBufferResponse>;
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kBuffer); !status.ok()) return Call::Refuse(status);
+    if (absl::Status status = Check(*request); !status.ok()) return Call::Refuse(status);
+    auto permit = StreamLimit::Take(backends_.limit, ConnectionOf(*context));
+    if (!permit.ok()) return Call::Refuse(permit.status());
+    absl::StatusOr<std::unique_ptr<BufferTap>> tap = engine_->Tap(*request);
+    if (!tap.ok()) return Call::Refuse(tap.status());
+    return Call::Open(backends_.pump, StreamPump::kPoll, *std::move(permit),
+                      [tap = std::shared_ptr<BufferTap>(*std::move(tap))](v1::TapBufferResponse& batch) -> absl::StatusOr<Taken> {
+                        const absl::StatusOr<bool> taken = tap->Take(batch);
+                        if (!taken.ok()) return taken.status();
+                        return *taken ? Taken::kBatch : Taken::kNothing;
+                      });
+  }
 
  private:
+  static absl::Status Check(const v1::TapBufferRequest& request) {
+    constexpr uint32_t kMostBytes = 1 << 20;
+    if (request.max_bytes() > kMostBytes) return BadField("max_bytes", absl::StrCat("must be at most ", kMostBytes, " (1 MiB)"));
+    return request.publisher().empty() ? absl::OkStatus() : CheckName(NameForm::kTask, request.publisher(), "publisher");
+  }
+
   const Backends backends_;
   Engine* const engine_;
 };

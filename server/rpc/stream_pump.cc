@@ -2,9 +2,12 @@
 
 #include <utility>
 
+#include "absl/time/clock.h"
+
 namespace puma::server {
 namespace {
 constexpr absl::Duration kTickPeriod = absl::Milliseconds(200);
+constexpr absl::Duration kPollPeriod = absl::Milliseconds(2);
 constexpr absl::Duration kIdle = absl::Seconds(60);  // a belt only: whoever has something to say rings
 }  // namespace
 
@@ -26,7 +29,7 @@ void PumpBell::Quit() {
 
 void PumpBell::SetInterest(unsigned causes) {
   const unsigned before = interest_.exchange(causes, std::memory_order_seq_cst);
-  if (!(causes & ~before & StreamPump::kTick)) return;
+  if (!(causes & ~before & (StreamPump::kTick | StreamPump::kPoll))) return;
   { MutexLock lock(mutex_); }
   wake_.NotifyAll();  // it may be in its long sleep
 }
@@ -35,9 +38,14 @@ unsigned PumpBell::Wait() {
   MutexLock lock(mutex_);
   while (!quit_) {
     if (const unsigned causes = pending_.exchange(0, std::memory_order_acq_rel)) return causes;
-    const bool ticks = interest_.load(std::memory_order_relaxed) & StreamPump::kTick;
-    wake_.WaitFor(mutex_, ticks ? kTickPeriod : kIdle);
-    if (ticks) pending_.fetch_or(StreamPump::kTick, std::memory_order_relaxed);
+    const unsigned interest = interest_.load(std::memory_order_relaxed);
+    const bool ticks = interest & StreamPump::kTick, polls = interest & StreamPump::kPoll;
+    wake_.WaitFor(mutex_, polls ? kPollPeriod : ticks ? kTickPeriod : kIdle);
+    if (polls) pending_.fetch_or(StreamPump::kPoll, std::memory_order_relaxed);
+    if (const absl::Time now = absl::Now(); ticks && now >= next_tick_) {
+      pending_.fetch_or(StreamPump::kTick, std::memory_order_relaxed);
+      next_tick_ = now + kTickPeriod;
+    }
   }
   return 0;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/telemetry/feeds.h"
 #include "worker/platform/mutex.h"
 
@@ -26,7 +27,7 @@ class PumpBell {
  public:
   void Ring(unsigned cause) PUMA_EXCLUDES(mutex_);
   void Quit() PUMA_EXCLUDES(mutex_);
-  // Causes that were rung since the last time; 0: quit. Every kTickPeriod, while someone is interested in ticks, one of these.
+  // Causes that were rung since the last time; 0: quit. kTick and kPoll come by themselves while someone is interested.
   unsigned Wait() PUMA_EXCLUDES(mutex_);
   void SetInterest(unsigned causes) PUMA_EXCLUDES(mutex_);
 
@@ -36,6 +37,7 @@ class PumpBell {
   Mutex mutex_;
   CondVar wake_;
   bool quit_ PUMA_GUARDED_BY(mutex_) = false;
+  absl::Time next_tick_ PUMA_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 // Thread-safe.
@@ -45,7 +47,8 @@ class StreamPump {
   static constexpr unsigned kTasks = 1;
   static constexpr unsigned kLogs = 2;
   static constexpr unsigned kEvents = 8;
-  static constexpr unsigned kTick = 4;  // now and then, for what nothing announces
+  static constexpr unsigned kTick = 4;   // now and then, for what nothing announces
+  static constexpr unsigned kPoll = 16;  // every few milliseconds, for what nobody is to pay for announcing
 
   explicit StreamPump(const Feeds& feeds);
   ~StreamPump();

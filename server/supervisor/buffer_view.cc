@@ -58,7 +58,7 @@ void FillLane(const LaneRec& lane, v1::LaneStatus& out) {
   out.set_replica(lane.replica);
   out.set_published(MessagesIn(lane));
   out.set_capacity(lane.ring.constants().capacity);
-  out.set_bytes(lane.segment.size());
+  out.set_bytes(lane.segment->size());
   out.set_complete(Complete(lane));
   out.set_ended(lane.ended);
   out.set_rate(Over(lane) ? 0 : lane.rate);

@@ -21,6 +21,15 @@ class CallHandle {
   virtual void Cancel() = 0;
 };
 
+// An open tap of a buffer. Only one thread at a time calls.
+class BufferTap {
+ public:
+  virtual ~BufferTap() = default;
+  // What has come since the last time, as much as a batch takes; the first time also when it is nothing. False: nothing. NOT_FOUND: the
+  // buffer was deleted. Never blocks.
+  virtual absl::StatusOr<bool> Take(v1::TapBufferResponse& batch) = 0;
+};
+
 // Thread-safe: any thread calls. Reads answer from the newest published snapshot and don't wait for the reconcile thread.
 // Statuses carry google.rpc details (ErrorInfo, BadRequest, PreconditionFailure, RetryInfo) as payloads: see error_details.h.
 class Engine {
@@ -50,6 +59,7 @@ class Engine {
   virtual absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) = 0;
   virtual absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) = 0;
   virtual absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request) = 0;
+  virtual absl::StatusOr<std::unique_ptr<BufferTap>> Tap(const v1::TapBufferRequest& request) = 0;
 
   // SERVING: adoption is over. Per pipeline: NOT_FOUND, else true when no task of it has failed for good.
   virtual bool serving() = 0;

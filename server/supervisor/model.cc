@@ -27,5 +27,8 @@ TaskRec* Model::FindTask(const std::string& full_name) const {
 
 std::string PipelineName(const std::string& pipeline) { return absl::StrCat("pipelines/", pipeline); }
 std::string TaskName(const std::string& pipeline, const std::string& task) { return absl::StrCat("pipelines/", pipeline, "/tasks/", task); }
+std::string BufferName(const std::string& pipeline, const std::string& buffer) {
+  return absl::StrCat("pipelines/", pipeline, "/buffers/", buffer);
+}
 
 }  // namespace puma::server

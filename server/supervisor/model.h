@@ -45,8 +45,8 @@ struct LaneName {
 // A lane that the shim keeps, of a live or an ended run.
 struct LaneRec : LaneName {
   uint64_t id = 0;
-  bool ended = false;  // nothing more comes: its run is over, or went on in its next part
-  Segment segment;
+  bool ended = false;                      // nothing more comes: its run is over, or went on in its next part
+  std::shared_ptr<const Segment> segment;  // shared with taps
   RingReader ring;
   // Looked at once a second.
   int64_t since_ns = 0;       // CLOCK_MONOTONIC; when this host learned of it
@@ -149,6 +149,7 @@ struct Model {
 
 std::string PipelineName(const std::string& pipeline);
 std::string TaskName(const std::string& pipeline, const std::string& task);
+std::string BufferName(const std::string& pipeline, const std::string& buffer);
 
 }  // namespace puma::server
 #endif  // PUMA_SERVER_SUPERVISOR_MODEL_H_

@@ -172,6 +172,7 @@ void Supervisor::Tick() {
     collect_ |= lane->ended;
   }
   pipelines_changed_ |= moved;
+  taps_.Tick(MonotonicNanos());
 }
 
 void Supervisor::Watchdogs(int64_t) {

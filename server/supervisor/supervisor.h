@@ -25,6 +25,7 @@
 #include "server/supervisor/log_intake.h"
 #include "server/supervisor/model.h"
 #include "server/supervisor/shim_link.h"
+#include "server/supervisor/taps.h"
 #include "server/supervisor/type_catalogue.h"
 #include "server/supervisor/waiters.h"
 #include "server/supervisor/wiring.h"
@@ -70,6 +71,7 @@ class Supervisor : public Engine {
   absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) override;
   absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) override;
   absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request) override;
+  absl::StatusOr<std::unique_ptr<BufferTap>> Tap(const v1::TapBufferRequest& request) override;
   bool serving() override { return serving_.load(); }
   absl::StatusOr<bool> PipelineHealthy(const std::string& pipeline) override;
 
@@ -239,6 +241,7 @@ class Supervisor : public Engine {
   Waiters waiters_;
   TypeCatalogue types_;
   LogIntake intake_;
+  Taps taps_;
   std::unique_ptr<ShimLink> shim_;
 
   JournalChange turn_;

@@ -646,6 +646,29 @@ absl::StatusOr<v1::Buffer> Supervisor::GetBuffer(const std::string& name) {
   return it->second;
 }
 
+absl::StatusOr<std::unique_ptr<BufferTap>> Supervisor::Tap(const v1::TapBufferRequest& request) {
+  if (absl::Status found = GetBuffer(request.name()).status(); !found.ok()) return found;
+  if (!request.publisher().empty()) {
+    const absl::StatusOr<v1::Task> publisher = GetTask(request.publisher());
+    if (!publisher.ok()) return publisher.status();
+    const auto& outputs = publisher->spec().outputs();
+    const std::string pipeline = request.name().substr(0, request.name().find("/buffers/"));
+    const bool publishes =
+        absl::StartsWith(request.publisher(), pipeline + "/") && std::any_of(outputs.begin(), outputs.end(), [&](const auto& output) {
+          return absl::StrCat(pipeline, "/buffers/", output.second) == request.name();
+        });
+    if (!publishes) {
+      FieldViolations bad;
+      bad.Add("publisher", absl::StrCat(request.publisher(), " has no output that leads to this buffer"));
+      return bad.ToStatus("tap of " + request.name());
+    }
+  }
+  return taps_.Open(request, [this, name = request.name()] {
+    MutexLock lock(view_mutex_);
+    return buffers_view_.contains(name);
+  });
+}
+
 absl::StatusOr<v1::ListBuffersResponse> Supervisor::ListBuffers(const v1::ListBuffersRequest& request) {
   MutexLock lock(view_mutex_);
   if (!request.parent().empty() && !pipelines_view_.contains(request.parent())) return UnknownPipeline(request.parent());

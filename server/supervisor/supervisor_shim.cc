@@ -327,8 +327,8 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
     return RefuseLane(model_.task(item.task), static_cast<int64_t>(item.task_run),
                       ring.ok() ? "its label, id or epoch is not the granted one" : std::string(ring.status().message()));
   }
-  lane->segment = *std::move(segment);
-  (void)lane->segment.TakeFd();
+  (void)segment->TakeFd();
+  lane->segment = std::make_shared<const Segment>(*std::move(segment));
   lane->ring = *std::move(ring);
   lane->since_ns = MonotonicNanos();
   lane->seen_tail = lane->ring.tail();
@@ -337,6 +337,8 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
   added.ended = publisher == nullptr || publisher->worker == 0 || added.epoch != static_cast<uint32_t>(publisher->life.run);
   added.ended = added.ended || Superseded(model_, added);
   model_.lanes[added.id] = std::move(lane);
+  if (const std::string buffer = BufferOfLane(model_, added); !buffer.empty())
+    taps_.Add(BufferName(publisher->row.pipeline, buffer), publisher->full_name, added);
   if (adopted) return;
   EndEarlierParts(added);
   ConnectLane(added);

@@ -5,6 +5,7 @@
 #include "server/supervisor/buffer_view.h"
 #include "server/supervisor/supervisor.h"
 #include "server/supervisor/wiring.h"
+#include "worker/platform/system.h"
 
 namespace puma::server {
 namespace {
@@ -262,6 +263,7 @@ void Supervisor::DropSegments(const std::vector<uint64_t>& ids) {
   for (uint64_t id : ids) {
     if (auto lane = model_.lanes.find(id); lane != model_.lanes.end()) {
       Retire(model_, *lane->second);
+      taps_.Remove(*lane->second, MonotonicNanos());
       TaskRec* publisher = model_.task(lane->second->publisher);
       if (publisher != nullptr && lane->second->quarantined.empty()) {
         publisher->counts[absl::StrCat("out ", lane->second->port)].retired += MessagesIn(*lane->second);

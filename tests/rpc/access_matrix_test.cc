@@ -50,6 +50,7 @@ const std::map<std::string, Expected> kMethods = {
     {"BufferService/GetBuffer", {v1::ROLE_VIEWER}},
     {"BufferService/ListBuffers", {v1::ROLE_VIEWER}},
     {"BufferService/ListDeadLetters", {v1::ROLE_VIEWER}},
+    {"BufferService/TapBuffer", {v1::ROLE_OPERATOR}},
     {"EventService/ListEvents", {v1::ROLE_VIEWER}},
     {"EventService/WatchEvents", {v1::ROLE_VIEWER}},
     {"LogService/QueryLogs", {v1::ROLE_VIEWER}},

@@ -363,6 +363,43 @@ absl::StatusOr<v1::Buffer> FakeEngine::GetBuffer(const std::string& name) {
   return it == buffers.end() ? absl::StatusOr<v1::Buffer>(NoSuch(name)) : it->second;
 }
 
+void FakeEngine::Publish(const std::string& buffer, const std::string& payload) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  published_[buffer].push_back(payload);
+}
+
+absl::StatusOr<std::unique_ptr<BufferTap>> FakeEngine::Tap(const v1::TapBufferRequest& request) {
+  // Brings all that was published since the tap was opened.
+  class FakeTap final : public BufferTap {
+   public:
+    FakeTap(FakeEngine* engine, std::string buffer) : engine_(engine), buffer_(std::move(buffer)) {
+      std::lock_guard<std::mutex> lock(engine_->mutex_);
+      next_ = engine_->published_[buffer_].size();
+    }
+    absl::StatusOr<bool> Take(v1::TapBufferResponse& batch) override {
+      std::lock_guard<std::mutex> lock(engine_->mutex_);
+      if (!BuffersOf(engine_->pipelines_).contains(buffer_)) return NoSuch(buffer_);
+      const std::vector<std::string>& published = engine_->published_[buffer_];
+      for (; next_ < published.size(); ++next_) {
+        if (batch.lanes_size() == 0) batch.add_lanes()->set_publisher("pipelines/edges/tasks/loader");
+        v1::TappedMessage& message = *batch.add_messages();
+        message.set_number(next_);
+        message.set_payload(published[next_]);
+        message.set_size(published[next_].size());
+      }
+      return !std::exchange(begun_, true) || batch.messages_size() > 0;
+    }
+
+   private:
+    FakeEngine* const engine_;
+    const std::string buffer_;
+    size_t next_ = 0;
+    bool begun_ = false;
+  };
+  if (absl::Status found = GetBuffer(request.name()).status(); !found.ok()) return found;
+  return std::make_unique<FakeTap>(this, request.name());
+}
+
 absl::StatusOr<v1::ListBuffersResponse> FakeEngine::ListBuffers(const v1::ListBuffersRequest& request) {
   std::lock_guard<std::mutex> lock(mutex_);
   v1::ListBuffersResponse response;

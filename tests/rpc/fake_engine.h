@@ -45,11 +45,13 @@ class FakeEngine final : public Engine {
   absl::StatusOr<v1::Buffer> GetBuffer(const std::string& name) override;
   absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request) override;
   absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request) override;
+  absl::StatusOr<std::unique_ptr<BufferTap>> Tap(const v1::TapBufferRequest& request) override;
   bool serving() override { return is_serving; }
   absl::StatusOr<bool> PipelineHealthy(const std::string& pipeline) override;
 
   // For tests.
-  void Put(const v1::Task& task);  // a task as it is now
+  void Put(const v1::Task& task);                                       // a task as it is now
+  void Publish(const std::string& buffer, const std::string& payload);  // open taps of the buffer bring it
   void PutPipeline(const v1::Pipeline& pipeline);
   void Forget(const std::string& task);
   void MoveTo(TaskFeed* feed);             // as after a restart of the host
@@ -70,6 +72,7 @@ class FakeEngine final : public Engine {
   std::mutex mutex_;
   TaskFeed* feed_;
   uint64_t waits_ = 0;
+  std::map<std::string, std::vector<std::string>> published_;  // by buffer
   Waiters waiters_;
   std::map<std::string, v1::Pipeline> pipelines_;
   std::map<std::string, v1::Task> tasks_;

@@ -247,5 +247,58 @@ TEST_F(StreamTest, TheEndOfTheHostEndsStreamsWithUnavailable) {
   end.join();
 }
 
+class TapStreamTest : public StreamTest {
+ protected:
+  TapStreamTest() {
+    v1::Pipeline pipeline;
+    pipeline.set_name("pipelines/edges");
+    (*pipeline.mutable_spec()->mutable_buffers())["frames"];
+    host_.engine().PutPipeline(pipeline);
+    request_.set_name("pipelines/edges/buffers/frames");
+  }
+  grpc::Status StatusOf(const v1::TapBufferRequest& request) {
+    grpc::ClientContext context;
+    const auto reader = stubs_.buffers.TapBuffer(&context, request);
+    v1::TapBufferResponse batch;
+    EXPECT_FALSE(reader->Read(&batch));
+    return reader->Finish();
+  }
+  v1::TapBufferRequest request_;
+};
+
+TEST_F(TapStreamTest, ATapBringsMessagesWithoutBeingRung) {
+  grpc::ClientContext context;
+  const auto reader = stubs_.buffers.TapBuffer(&context, request_);
+  v1::TapBufferResponse batch;
+  ASSERT_TRUE(reader->Read(&batch)) << "the first batch comes at once";
+  EXPECT_EQ(batch.messages_size(), 0);
+  for (const std::string text : {"one", "two"}) {
+    host_.engine().Publish("pipelines/edges/buffers/frames", text);
+    ASSERT_TRUE(reader->Read(&batch));
+    ASSERT_EQ(batch.messages_size(), 1);
+    EXPECT_EQ(batch.messages(0).payload(), text);
+  }
+  context.TryCancel();
+  while (reader->Read(&batch)) {
+  }
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+TEST_F(TapStreamTest, AWrongTapIsRefused) {
+  v1::TapBufferRequest request = request_;
+  request.set_name("pipelines/edges/tasks/frames");
+  EXPECT_THAT(StatusOf(request).error_message(), HasSubstr("pipelines/{pipeline}/buffers/{buffer}"));
+  request = request_;
+  request.set_max_bytes((1 << 20) + 1);
+  EXPECT_EQ(StatusOf(request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(StatusOf(request).error_message(), HasSubstr("1 MiB"));
+  request = request_;
+  request.set_publisher("loader");
+  EXPECT_THAT(StatusOf(request).error_message(), HasSubstr("publisher"));
+  request = request_;
+  request.set_name("pipelines/edges/buffers/nothing");
+  EXPECT_EQ(StatusOf(request).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 }  // namespace
 }  // namespace puma::server

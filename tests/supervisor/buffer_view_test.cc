@@ -34,8 +34,8 @@ class BufferViewTest : public ::testing::Test {
     lane->port = "out";
     lane->epoch = 1;
     lane->since_ns = MonotonicNanos();
-    lane->segment = Segment::MapReadOnly(Duplicate(segment_.fd()), Seals::kOneWriter, 1).value();
-    lane->ring = RingReader::Open({lane->segment.data(), lane->segment.size()}).value();
+    lane->segment = std::make_shared<const Segment>(Segment::MapReadOnly(Duplicate(segment_.fd()), Seals::kOneWriter, 1).value());
+    lane->ring = RingReader::Open({lane->segment->data(), lane->segment->size()}).value();
     model_.lanes[kLane] = std::move(lane);
     const ReadState state{.lane_id = kLane, .backlog = 3, .redelivered = 2};
     page_ = TaskPage::Create(2, 1, {{state}}).value();

@@ -77,6 +77,8 @@ class Client {
   absl::StatusOr<v1::ListBuffersResponse> ListBuffers(const v1::ListBuffersRequest& request = {}, const CallOptions& options = {});
   absl::StatusOr<v1::ListDeadLettersResponse> ListDeadLetters(const v1::ListDeadLettersRequest& request = {},
                                                               const CallOptions& options = {});
+  // Ends with UNAVAILABLE when the host goes: what passed meanwhile is not known, so a new tap is the caller's decision.
+  std::unique_ptr<Stream<v1::TapBufferResponse>> TapBuffer(const v1::TapBufferRequest& request, const CallOptions& options = {});
 
   // Goes on by itself when the host was restarted: after the last revision or, if that is too old, with a fresh snapshot; tasks that went
   // meanwhile are then reported as deleted before the snapshot is complete.
