@@ -74,6 +74,7 @@ class CommandLine {
   std::vector<std::string> delete_;
   CallArguments call_;
   LogsArguments logs_;
+  TapArguments tap_;
   TopArguments top_;
   WaitArguments wait_;
   GraphArguments graph_;
@@ -203,6 +204,16 @@ void CommandLine::AddWatching() {
   logs->add_option_function<int>(
       "--history", [this](int n) { logs_.history = n; }, "so many records from before (default: all; with -f 10)");
   logs->add_option("--since", logs_.since, "only records of this time or later: 5m, or 2024-05-01T12:00:00Z");
+
+  CLI::App* tap = Add("tap", "the messages that pass through a buffer", [this](Session& s) { return Tap(s, tap_); });
+  tap->add_option("buffer", tap_.buffer, "the buffer")->required();
+  tap->add_option("--publisher", tap_.publisher, "only what this task publishes");
+  tap->add_option("--every", tap_.every, "one message of so many")->check(CLI::PositiveNumber);
+  tap->add_option_function<uint32_t>(
+      "--max-bytes", [this](uint32_t n) { tap_.max_bytes = n; }, "so much of each message (default 64; -o json 4096)");
+  tap->add_option("-n,--count", tap_.count, "end after so many messages")->check(CLI::PositiveNumber);
+  tap->add_flag("--oldest", tap_.oldest, "begin with what still lies in the buffer");
+  tap->add_flag("--hex", tap_.hex, "texts as bytes, too");
 
   CLI::App* top = Add("top", "live tables of the tasks and buffers", [this](Session& s) { return Top(s, top_); });
   top->add_option("pipeline", top_.name, "only this pipeline");

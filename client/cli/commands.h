@@ -69,6 +69,15 @@ struct LogsArguments {
 };
 ExitCode Logs(Session& session, const LogsArguments& arguments);
 
+struct TapArguments {
+  std::string buffer, publisher;
+  uint32_t every = 1;
+  std::optional<uint32_t> max_bytes;
+  uint64_t count = 0;  // 0: until interrupted
+  bool oldest = false, hex = false;
+};
+ExitCode Tap(Session& session, const TapArguments& arguments);
+
 struct TopArguments {
   std::string name;
   int count = 0;  // 0: until interrupted on a terminal, else once
