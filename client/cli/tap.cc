@@ -26,6 +26,7 @@ absl::StatusOr<v1::TapBufferRequest> TapRequest(const TapArguments& arguments, c
   }
   request.set_every(arguments.every);
   request.set_oldest(arguments.oldest);
+  request.set_render(!arguments.hex);
   if (arguments.max_bytes || !output.json()) request.set_max_bytes(arguments.max_bytes.value_or(kShown));
   return request;
 }
@@ -33,6 +34,7 @@ absl::StatusOr<v1::TapBufferRequest> TapRequest(const TapArguments& arguments, c
 std::string LaneText(const v1::TappedLane& lane) { return absl::StrCat(Escape(ShortName(lane.publisher())), "[", lane.epoch(), "]"); }
 
 std::string PayloadText(const v1::TappedMessage& message, bool hex) {
+  if (!hex && message.has_value()) return JsonText(message.value());
   const std::string& bytes = message.payload();
   const auto is_text = [](char c) { return absl::ascii_isprint(c) || absl::ascii_isspace(c); };
   std::string text;

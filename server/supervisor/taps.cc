@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/supervisor/render.h"
 #include "server/supervisor/wiring.h"
+#include "server/telemetry/log_line_json.h"
 #include "worker/platform/system.h"
 
 namespace puma::server {
@@ -14,8 +16,9 @@ constexpr int64_t kLingerNs = 5'000'000'000;
 constexpr int64_t kExistsNs = 1'000'000'000;
 constexpr size_t kInboxLanes = 256;
 constexpr size_t kBatchBytes = 64 << 10;
-constexpr size_t kBatchLooks = 1024;     // at messages; bounds what a lane that lies can cost
-constexpr size_t kMessageOverhead = 32;  // of a message on the wire, beside its payload
+constexpr size_t kBatchLooks = 1024;        // at messages; bounds what a lane that lies can cost
+constexpr size_t kMessageOverhead = 32;     // of a message on the wire, beside its payload
+constexpr size_t kMostRendered = 64 << 10;  // a number of one byte takes some thirteen in a list
 constexpr uint32_t kDefaultBytes = 4096;
 
 bool Before(uint64_t a, uint64_t b) { return static_cast<int64_t>(a - b) < 0; }
@@ -47,6 +50,7 @@ class LaneTap final : public BufferTap {
   LaneTap(const v1::TapBufferRequest& request, std::shared_ptr<TapInbox> inbox, std::function<bool()> exists)
       : every_(std::max(request.every(), 1u)),
         at_most_(request.has_max_bytes() ? request.max_bytes() : kDefaultBytes),
+        render_(request.render()),
         publisher_(request.publisher()),
         inbox_(std::move(inbox)),
         exists_(std::move(exists)),
@@ -173,6 +177,12 @@ class LaneTap final : public BufferTap {
     const uint32_t flags = item.annotation != nullptr ? item.annotation->flags : item.flags;
     message.set_redelivered((flags & kFlagRedelivered) != 0);
     message.set_size(whole);
+    if (render_ && whole == payload_.size() && whole <= kMostRendered) {
+      if (auto value = Render(place.lane.shared->name().type(), payload_)) {
+        *message.mutable_value() = *std::move(value);
+        left.Pay(message.value().ByteSizeLong());
+      }
+    }
     message.set_payload(payload_);
     left.Pay(payload_.size() + kMessageOverhead);
   }
@@ -189,17 +199,12 @@ class LaneTap final : public BufferTap {
     const uint32_t index = place.Get();
     v1::TappedEnd& end = *place.batch.add_ends();
     end.set_lane(index);
-    const std::string error = lane.ring.ErrorText();
-    // Text on the wire is UTF-8, and this one is the publisher's.
-    const auto plain = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
-    end.set_error(error);
-    if (!std::all_of(error.begin(), error.end(), plain)) {
-      for (char& c : *end.mutable_error()) c = plain(c) ? c : '?';
-    }
+    end.set_error(ToUtf8(lane.ring.ErrorText()));  // the publisher's word
   }
 
   const uint64_t every_;
   const size_t at_most_;
+  const bool render_;
   const std::string publisher_;
   const std::shared_ptr<TapInbox> inbox_;
   const std::function<bool()> exists_;
@@ -230,13 +235,14 @@ SharedLane::End SharedLane::end() const {
   return end_;
 }
 
-void Taps::Add(const std::string& buffer, const std::string& publisher, const LaneRec& lane) {
+void Taps::Add(const std::string& buffer, const std::string& publisher, const std::string& type, const LaneRec& lane) {
   v1::TappedLane name;
   name.set_publisher(publisher);
   name.set_port(lane.port);
   name.set_epoch(lane.epoch);
   name.set_part(lane.part);
   name.set_replica(lane.replica);
+  name.set_type(type);
   const auto shared = std::make_shared<SharedLane>(std::move(name), lane);
   MutexLock lock(mutex_);
   lanes_[lane.id] = {buffer, shared};

@@ -55,8 +55,9 @@ struct TapInbox {
 // Thread-safe.
 class Taps {
  public:
-  // A lane that the supervisor has learned of. `buffer` and `publisher` are full names.
-  void Add(const std::string& buffer, const std::string& publisher, const LaneRec& lane) PUMA_EXCLUDES(mutex_);
+  // A lane that the supervisor has learned of. `buffer` and `publisher` are full names, `type` is that of its messages, "" when it is not
+  // known.
+  void Add(const std::string& buffer, const std::string& publisher, const std::string& type, const LaneRec& lane) PUMA_EXCLUDES(mutex_);
   // The lane is forgotten. Open taps have a few seconds for what they have not read of it; then its memory goes.
   void Remove(const LaneRec& lane, int64_t now_ns) PUMA_EXCLUDES(mutex_);
   void Tick(int64_t now_ns) PUMA_EXCLUDES(mutex_);

@@ -93,4 +93,16 @@ absl::StatusOr<std::vector<v1::RunnableType>> TypeCatalogue::TypesOf(const std::
   return it->second.types;
 }
 
+std::string TypeCatalogue::OutputType(const std::string& type, const std::string& port) const {
+  const auto module = entries_.find(type.substr(0, type.find('.')));
+  if (module == entries_.end() || !module->second.types.ok()) return "";
+  for (const v1::RunnableType& known : *module->second.types) {
+    if (known.name() != "types/" + type) continue;
+    for (const v1::PortInfo& output : known.outputs()) {
+      if (output.name() == port) return output.type();
+    }
+  }
+  return "";
+}
+
 }  // namespace puma::server

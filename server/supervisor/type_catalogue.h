@@ -19,6 +19,8 @@ class TypeCatalogue {
   void Put(const std::string& module, const std::string& path, const absl::StatusOr<std::string>& description);
   // The types of a module; the reason when it could not be described; NOT_FOUND: never tried.
   absl::StatusOr<std::vector<v1::RunnableType>> TypesOf(const std::string& module) const;
+  // The C++ type of what an output of a runnable type ("flow.Counter") carries; "": not known.
+  std::string OutputType(const std::string& type, const std::string& port) const;
 
  private:
   struct Entry {

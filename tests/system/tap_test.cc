@@ -96,7 +96,9 @@ tasks:
 TEST_F(TapTest, SeesWhatIsPublishedAndWhoPublishedIt) {
   StartTeller();
   Tell(0, 3);
-  Tap tap(client(), Request(raw_));
+  v1::TapBufferRequest request = Request(raw_);
+  request.set_render(true);
+  Tap tap(client(), request);
   const int64_t before = absl::ToUnixNanos(absl::Now() - absl::Minutes(5));
   Tell(100, 10);
   ASSERT_TRUE(tap.ReadUntil([&] { return tap.messages.size() >= 10; })) << tap.status;
@@ -109,6 +111,7 @@ TEST_F(TapTest, SeesWhatIsPublishedAndWhoPublishedIt) {
     EXPECT_EQ(message.size(), 8u);
     EXPECT_GT(message.time_unix_nanos(), before);
     EXPECT_FALSE(message.redelivered());
+    EXPECT_EQ(message.value().number_value(), 100 + i);
   }
   EXPECT_EQ(tap.lanes[0].publisher(), "pipelines/p/tasks/teller");
   EXPECT_EQ(tap.lanes[0].port(), "numbers");
