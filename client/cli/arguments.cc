@@ -70,10 +70,11 @@ class CommandLine {
 
   ApplyArguments apply_;
   GetArguments get_, describe_;
-  std::string advise_, start_, stop_, diff_, expand_;
+  std::string advise_, start_, stop_, restart_, diff_, expand_, level_of_, level_;
   std::vector<std::string> delete_;
   CallArguments call_;
   LogsArguments logs_;
+  EventsArguments events_;
   TapArguments tap_;
   TopArguments top_;
   WaitArguments wait_;
@@ -182,6 +183,10 @@ void CommandLine::AddChanging() {
   Add("stop", "stop a task, or all tasks of a pipeline", [this](Session& s) { return StopTasks(s, stop_); })
       ->add_option("name", stop_, "the task or pipeline")
       ->required();
+  CLI::App* restart = Add("restart", "end the run of a task, or of all tasks of a pipeline, and begin the next one",
+                          [this](Session& s) { return RestartTasks(s, restart_); });
+  restart->add_option("name", restart_, "the task or pipeline")->required();
+  restart->footer("Example:\n  puma-ctl restart edges/detector.0");
   Add("delete", "stop the tasks of a pipeline and forget it", [this](Session& s) { return DeletePipeline(s, delete_); })
       ->add_option("name", delete_, "the pipeline; the word \"pipeline\" may stand before it")
       ->required()
@@ -195,6 +200,21 @@ void CommandLine::AddChanging() {
 }
 
 void CommandLine::AddWatching() {
+  CLI::App* events = Add("events", "what clients wanted and what came of it: states, ends of runs, who did what",
+                         [this](Session& s) { return Events(s, events_); });
+  events->add_option("name", events_.name, "the pipeline or task; default: all");
+  events->add_flag("-f,--follow", events_.follow, "go on with what happens from now on");
+  events
+      ->add_option_function<int>(
+          "--history", [this](int n) { events_.history = n; }, "so many of those that were (default: all; with -f 10)")
+      ->check(CLI::NonNegativeNumber);
+  events->footer("Examples:\n  puma-ctl events edges\n  puma-ctl events -f -o json");
+  CLI::App* level = Add("log-level", "log more or less from now on, also in runs that go on",
+                        [this](Session& s) { return SetLogLevel(s, level_of_, level_); });
+  level->add_option("name", level_of_, "the task or pipeline")->required();
+  level->add_option("level", level_, "trace, debug, info, warn or error; spec: as the spec says")->required();
+  level->footer("Examples:\n  puma-ctl log-level edges/loader debug\n  puma-ctl log-level edges spec");
+
   CLI::App* logs = Add("logs", "the log of the host, a pipeline or a task", [this](Session& s) { return Logs(s, logs_); });
   logs->add_option("name", logs_.name, "the pipeline or task; default: all");
   logs->add_flag("-f,--follow", logs_.follow, "go on with what is logged from now on");

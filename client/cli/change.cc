@@ -78,6 +78,7 @@ absl::StatusOr<std::pair<std::string, google::protobuf::Value>> ParseArgument(co
 
 ExitCode StartTasks(Session& session, const std::string& name) { return ChangeTasks(session, name, &Client::StartTask); }
 ExitCode StopTasks(Session& session, const std::string& name) { return ChangeTasks(session, name, &Client::StopTask); }
+ExitCode RestartTasks(Session& session, const std::string& name) { return ChangeTasks(session, name, &Client::RestartTask); }
 
 ExitCode DeletePipeline(Session& session, const std::vector<std::string>& words) {
   const Output& output = session.output;

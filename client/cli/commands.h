@@ -52,6 +52,7 @@ ExitCode Advise(Session& session, const std::string& pipeline);
 
 ExitCode StartTasks(Session& session, const std::string& name);
 ExitCode StopTasks(Session& session, const std::string& name);
+ExitCode RestartTasks(Session& session, const std::string& name);
 // `words` are a name, or "pipeline" and a name.
 ExitCode DeletePipeline(Session& session, const std::vector<std::string>& words);
 
@@ -77,6 +78,16 @@ struct TapArguments {
   bool oldest = false, hex = false;
 };
 ExitCode Tap(Session& session, const TapArguments& arguments);
+
+// `level`: as for logs; "spec": what the spec says again.
+ExitCode SetLogLevel(Session& session, const std::string& name, const std::string& level);
+
+struct EventsArguments {
+  std::string name;
+  std::optional<int> history;
+  bool follow = false;
+};
+ExitCode Events(Session& session, const EventsArguments& arguments);
 
 struct TopArguments {
   std::string name;

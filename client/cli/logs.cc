@@ -32,6 +32,13 @@ absl::StatusOr<std::string> ParentOfLogs(const LogsArguments& arguments) {
   return TaskName(absl::StrCat(ShortName(*pipeline), "/", arguments.task));
 }
 
+absl::StatusOr<v1::LogLevel> ParseLevel(const std::string& text) {
+  v1::LogLevel level;
+  if (v1::LogLevel_Parse(absl::StrCat("LOG_LEVEL_", absl::AsciiStrToUpper(text)), &level) && level != v1::LOG_LEVEL_UNSPECIFIED)
+    return level;
+  return absl::InvalidArgumentError(absl::StrCat("\"", Escape(text), "\" is none of trace, debug, info, warn, error"));
+}
+
 struct Severity {
   const char* name;
   Table::Colour colour;
@@ -86,12 +93,9 @@ absl::StatusOr<v1::TailLogsRequest> LogRequest(const LogsArguments& arguments, a
   request.set_follow(arguments.follow);
   request.set_history(arguments.history.value_or(arguments.follow && arguments.since.empty() ? kHistoryBeforeFollowing : -1));
   if (!arguments.level.empty()) {
-    v1::LogLevel level;
-    if (!v1::LogLevel_Parse(absl::StrCat("LOG_LEVEL_", absl::AsciiStrToUpper(arguments.level)), &level)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--level \"", Escape(arguments.level), "\" is none of trace, debug, info, warn, error"));
-    }
-    request.set_min_level(level);
+    const auto level = ParseLevel(arguments.level);
+    if (!level.ok()) return absl::InvalidArgumentError(absl::StrCat("--level ", level.status().message()));
+    request.set_min_level(*level);
   }
   if (!arguments.since.empty()) {
     const auto since = ParseSince(arguments.since, now);
@@ -115,6 +119,30 @@ std::string LogText(const v1::LogSource& source, const v1::LogRecord& record, bo
     if (!source.file().empty()) absl::StrAppend(&text, " ", Escape(source.file()), ":", source.line());
   }
   return absl::StrCat(text, " ", EscapeLines(record.message(), "    | "), "\n");
+}
+
+ExitCode SetLogLevel(Session& session, const std::string& typed, const std::string& level) {
+  const Output& output = session.output;
+  v1::SetLogLevelRequest request;
+  const auto name = TaskOrPipelineName(typed);
+  if (!name.ok()) return output.Error(name.status()), kUsage;
+  request.set_name(*name);
+  if (level != "spec") {
+    const auto parsed = ParseLevel(level);
+    if (!parsed.ok()) return output.Error(parsed.status()), kUsage;
+    request.set_level(*parsed);
+  }
+  const auto host = session.Host();
+  if (!host.ok()) return output.Error(host.status());
+  const auto set = (*host)->SetLogLevel(request);
+  if (!set.ok()) return output.Error(set.status());
+  if (output.json()) {
+    output.Json(*set);
+    return kDone;
+  }
+  for (const std::string& task : set->tasks())
+    output.Words(absl::StrCat(Escape(ShortName(task)), ": ", level == "spec" ? "the level of its spec" : level));
+  return kDone;
 }
 
 ExitCode Logs(Session& session, const LogsArguments& arguments) {

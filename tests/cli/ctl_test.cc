@@ -249,6 +249,58 @@ TEST_F(CtlTest, FollowedLogsGoOnUntilInterrupted) {
   tail.End();
 }
 
+TEST_F(CtlTest, TasksAndWholePipelinesAreRestarted) {
+  Apply();
+  EXPECT_THAT(Ctl({"restart", "edges/loader"}).err, HasSubstr("edges/loader: "));
+  EXPECT_THAT(Ctl({"restart", "edges"}).err, HasSubstr("edges/sink: "));
+  EXPECT_EQ(Ctl({"restart", "edges/nobody"}).code, 1);
+}
+
+TEST_F(CtlTest, LevelsAreSetAndGivenBack) {
+  Apply();
+  EXPECT_EQ(Ctl({"log-level", "edges/loader", "debug"}).err, "edges/loader: debug\n");
+  EXPECT_THAT(Ctl({"log-level", "edges", "spec"}).err, HasSubstr("edges/sink: the level of its spec\n"));
+  EXPECT_THAT(Ctl({"log-level", "edges", "warn", "-o", "json"}).out, HasSubstr("pipelines/edges/tasks/sink"));
+  const Ran wrong = Ctl({"log-level", "edges", "loud"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("\"loud\" is none of trace, debug"));
+  EXPECT_EQ(Ctl({"log-level", "nothing", "debug"}).code, 1);
+}
+
+v1::Event EventOf(const std::string& name, const std::string& message) {
+  v1::Event event;
+  event.set_name(name);
+  event.set_kind(v1::EVENT_KIND_AUDIT);
+  event.set_denied(true);
+  event.set_severity(13);
+  event.set_message(message);
+  return event;
+}
+
+TEST_F(CtlTest, EventsAreLinesAndHarmless) {
+  host_.events().Add(EventOf("pipelines/edges/tasks/loader", "first"));
+  host_.events().Add(EventOf("pipelines/other", "second \x1b[2J"));
+  const std::string all = Ctl({"events"}).out;
+  EXPECT_THAT(all, HasSubstr(" REFUSED    edges/loader first\n"));
+  EXPECT_THAT(all, HasSubstr(" REFUSED    other second \\x1b[2J\n"));
+  EXPECT_THAT(Ctl({"events", "edges"}).out, ::testing::Not(HasSubstr("second")));
+  EXPECT_THAT(Ctl({"events", "--history", "1"}).out, ::testing::Not(HasSubstr("first")));
+  const std::string json = Ctl({"events", "edges", "-o", "json"}).out;
+  EXPECT_EQ(std::count(json.begin(), json.end(), '\n'), 1) << json;
+  EXPECT_THAT(json, HasSubstr("\"message\":\"first\""));
+}
+
+TEST_F(CtlTest, FollowedEventsGoOnUntilInterrupted) {
+  for (int i = 0; i < 1200; ++i) host_.events().Add(EventOf("host", absl::StrCat("number ", i, "!")));  // more than a page
+  EXPECT_THAT(Ctl({"events"}).out, AllOf(HasSubstr("number 0!"), HasSubstr("number 1199!")));
+  Running follow({"--host", host_.target(), "events", "-f"});
+  ASSERT_TRUE(follow.ReadUntil("number 1199!"));
+  host_.events().Add(EventOf("host", "and on"));
+  ASSERT_TRUE(follow.ReadUntil("and on"));
+  follow.Interrupt();
+  EXPECT_THAT(follow.End().out, ::testing::Not(HasSubstr("number 0!")));
+}
+
 TEST_F(CtlTest, GraphsAreTheSameEachTime) {
   Apply();
   const std::string dot = Ctl({"graph", "edges"}).out;
