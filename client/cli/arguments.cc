@@ -141,6 +141,9 @@ void CommandLine::AddReading() {
   CLI::App* get = Add("get", "list resources, or one", [this](Session& s) { return Get(s, get_); });
   get->add_option("kind", get_.kind, "tasks, pipelines, buffers, types or dead-letters")->required()->check(lists);
   get->add_option("name", get_.name, "one of them, or all of this pipeline or module");
+  get->add_option("--filter", get_.filter, "only those that match, as \"state=failed OR restarts>3\" or \"spec.type:Loader\"")
+      ->type_name("TEXT");
+  get->footer("Examples:\n  puma-ctl get tasks edges\n  puma-ctl get tasks --filter \"state=failed\" -o json\n  puma-ctl get types edges");
 
   CLI::App* describe = Add("describe", "all that is known of one resource", [this](Session& s) { return Describe(s, describe_); });
   describe->add_option("kind", describe_.kind, "task, pipeline, buffer, type or host")->required()->check(kinds | CLI::IsMember({"host"}));

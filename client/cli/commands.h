@@ -43,6 +43,7 @@ ExitCode ExpandSpec(Session& session, const std::string& file);
 
 struct GetArguments {
   std::string kind, name;
+  std::string filter;  // of a list, as in ListTasksRequest
 };
 ExitCode Get(Session& session, const GetArguments& arguments);
 ExitCode Describe(Session& session, const GetArguments& arguments);
@@ -110,9 +111,9 @@ ExitCode Graph(Session& session, const GraphArguments& arguments);
 ExitCode Version(Session& session, bool client_only);
 
 // All pages of a list.
-absl::StatusOr<v1::ListTasksResponse> AllTasks(Client& host, const std::string& parent);
-absl::StatusOr<v1::ListPipelinesResponse> AllPipelines(Client& host);
-absl::StatusOr<v1::ListBuffersResponse> AllBuffers(Client& host, const std::string& parent);
+absl::StatusOr<v1::ListTasksResponse> AllTasks(Client& host, const std::string& parent, const std::string& filter = "");
+absl::StatusOr<v1::ListPipelinesResponse> AllPipelines(Client& host, const std::string& filter = "");
+absl::StatusOr<v1::ListBuffersResponse> AllBuffers(Client& host, const std::string& parent, const std::string& filter = "");
 
 // The door: parses the command line and runs what it asks for.
 int RunCommandLine(int argc, char** argv);

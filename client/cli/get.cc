@@ -11,17 +11,18 @@
 namespace puma::client {
 namespace {
 
-template <class Response, class Request, class Items>
+template <class Response, class Request>
 absl::StatusOr<Response> AllPages(Request request, absl::StatusOr<Response> (Client::*list)(const Request&, const CallOptions&),
-                                  Client& host, Items* (Response::*items)()) {
+                                  Client& host) {
   Response all;
   request.set_page_size(1000);
   do {
-    auto page = (host.*list)(request, CallOptions());
+    const auto page = (host.*list)(request, CallOptions());
     if (!page.ok()) return page.status();
     request.set_page_token(page->next_page_token());
-    for (auto& item : *((*page).*items)()) *(all.*items)()->Add() = std::move(item);
+    all.MergeFrom(*page);
   } while (!request.page_token().empty());
+  all.clear_next_page_token();
   return all;
 }
 
@@ -50,7 +51,12 @@ ExitCode ShowOne(const Output& output, const Resource& resource, MakeTable table
   return kDone;
 }
 
-ExitCode GetTasks(const Output& output, Client& host, const std::string& typed) {
+ExitCode OnlyOfLists(const Output& output) {
+  output.Words("puma-ctl: --filter is for lists, not for one resource");
+  return kUsage;
+}
+
+ExitCode GetTasks(const Output& output, Client& host, const std::string& typed, const std::string& filter) {
   const absl::Time now = absl::Now();
   const auto table = [&](const auto& items) { return TaskTable(items, output.wide(), now); };
   std::string name;
@@ -60,6 +66,7 @@ ExitCode GetTasks(const Output& output, Client& host, const std::string& typed) 
     name = *full;
   }
   if (IsTask(name)) {
+    if (!filter.empty()) return OnlyOfLists(output);
     v1::GetTaskRequest request;
     request.set_name(name);
     const auto task = host.GetTask(request);
@@ -70,17 +77,18 @@ ExitCode GetTasks(const Output& output, Client& host, const std::string& typed) 
     request.set_name(name);
     if (const auto pipeline = host.GetPipeline(request); !pipeline.ok()) return output.Error(pipeline.status());
   }
-  const auto tasks = AllTasks(host, name);
+  const auto tasks = AllTasks(host, name, filter);
   return tasks.ok() ? Show(output, *tasks, tasks->tasks(), table, "no tasks") : output.Error(tasks.status());
 }
 
-ExitCode GetPipelines(const Output& output, Client& host, const std::string& typed) {
+ExitCode GetPipelines(const Output& output, Client& host, const std::string& typed, const std::string& filter) {
   const absl::Time now = absl::Now();
   const auto table = [&](const auto& items) { return PipelineTable(items, output.wide(), now); };
   if (typed.empty()) {
-    const auto pipelines = AllPipelines(host);
+    const auto pipelines = AllPipelines(host, filter);
     return pipelines.ok() ? Show(output, *pipelines, pipelines->pipelines(), table, "no pipelines") : output.Error(pipelines.status());
   }
+  if (!filter.empty()) return OnlyOfLists(output);
   const auto full = PipelineName(typed);
   if (!full.ok()) return output.Error(full.status()), kUsage;
   v1::GetPipelineRequest request;
@@ -89,9 +97,10 @@ ExitCode GetPipelines(const Output& output, Client& host, const std::string& typ
   return pipeline.ok() ? ShowOne(output, pipeline->pipeline(), table) : output.Error(pipeline.status());
 }
 
-ExitCode GetBuffers(const Output& output, Client& host, const std::string& typed) {
+ExitCode GetBuffers(const Output& output, Client& host, const std::string& typed, const std::string& filter) {
   const auto table = [&](const auto& items) { return BufferTable(items, output.wide()); };
   if (const auto full = BufferName(typed); full.ok()) {
+    if (!filter.empty()) return OnlyOfLists(output);
     v1::GetBufferRequest request;
     request.set_name(*full);
     const auto buffer = host.GetBuffer(request);
@@ -103,31 +112,33 @@ ExitCode GetBuffers(const Output& output, Client& host, const std::string& typed
     if (!full.ok()) return output.Error(BufferName(typed).status()), kUsage;
     parent = *full;
   }
-  const auto buffers = AllBuffers(host, parent);
+  const auto buffers = AllBuffers(host, parent, filter);
   return buffers.ok() ? Show(output, *buffers, buffers->buffers(), table, "no buffers") : output.Error(buffers.status());
 }
 
-ExitCode GetDeadLetters(const Output& output, Client& host, const std::string& typed) {
+ExitCode GetDeadLetters(const Output& output, Client& host, const std::string& typed, const std::string& filter) {
   const absl::Time now = absl::Now();
   v1::ListDeadLettersRequest request;
+  request.set_filter(filter);
   if (!typed.empty()) {
     const auto full = PipelineName(typed);
     if (!full.ok()) return output.Error(full.status()), kUsage;
     request.set_parent(*full);
   }
-  const auto letters = AllPages(request, &Client::ListDeadLetters, host, &v1::ListDeadLettersResponse::mutable_dead_letters);
+  const auto letters = AllPages(request, &Client::ListDeadLetters, host);
   if (!letters.ok()) return output.Error(letters.status());
   return Show(
       output, *letters, letters->dead_letters(), [&](const auto& items) { return DeadLetterTable(items, output.wide(), now); },
       "no dead letters");
 }
 
-ExitCode GetTypes(const Output& output, Client& host, const std::string& typed) {
+ExitCode GetTypes(const Output& output, Client& host, const std::string& typed, const std::string& filter) {
   const auto table = [&](const auto& items) { return TypeTable(items, output.wide()); };
   const std::string wanted = absl::StartsWith(typed, "types/") ? typed.substr(6) : typed;
   v1::ListTypesRequest request;
   request.set_module(wanted.substr(0, wanted.find('.')));
-  const auto types = host.ListTypes(request);
+  request.set_filter(filter);
+  const auto types = AllPages(request, &Client::ListTypes, host);
   if (!types.ok()) return output.Error(types.status());
   for (const v1::BrokenModule& broken : types->broken()) {
     output.Words(absl::StrCat("module ", Escape(broken.module()), " can't be used: ", EscapeLines(broken.reason(), "  ")));
@@ -141,30 +152,34 @@ ExitCode GetTypes(const Output& output, Client& host, const std::string& typed) 
 
 }  // namespace
 
-absl::StatusOr<v1::ListTasksResponse> AllTasks(Client& host, const std::string& parent) {
+absl::StatusOr<v1::ListTasksResponse> AllTasks(Client& host, const std::string& parent, const std::string& filter) {
   v1::ListTasksRequest request;
   request.set_parent(parent);
-  return AllPages(request, &Client::ListTasks, host, &v1::ListTasksResponse::mutable_tasks);
+  request.set_filter(filter);
+  return AllPages(request, &Client::ListTasks, host);
 }
 
-absl::StatusOr<v1::ListPipelinesResponse> AllPipelines(Client& host) {
-  return AllPages(v1::ListPipelinesRequest(), &Client::ListPipelines, host, &v1::ListPipelinesResponse::mutable_pipelines);
+absl::StatusOr<v1::ListPipelinesResponse> AllPipelines(Client& host, const std::string& filter) {
+  v1::ListPipelinesRequest request;
+  request.set_filter(filter);
+  return AllPages(request, &Client::ListPipelines, host);
 }
 
-absl::StatusOr<v1::ListBuffersResponse> AllBuffers(Client& host, const std::string& parent) {
+absl::StatusOr<v1::ListBuffersResponse> AllBuffers(Client& host, const std::string& parent, const std::string& filter) {
   v1::ListBuffersRequest request;
   request.set_parent(parent);
-  return AllPages(request, &Client::ListBuffers, host, &v1::ListBuffersResponse::mutable_buffers);
+  request.set_filter(filter);
+  return AllPages(request, &Client::ListBuffers, host);
 }
 
 ExitCode Get(Session& session, const GetArguments& arguments) {
   const auto host = session.Host();
   if (!host.ok()) return session.output.Error(host.status());
-  if (absl::StartsWith(arguments.kind, "task")) return GetTasks(session.output, **host, arguments.name);
-  if (absl::StartsWith(arguments.kind, "pipeline")) return GetPipelines(session.output, **host, arguments.name);
-  if (absl::StartsWith(arguments.kind, "buffer")) return GetBuffers(session.output, **host, arguments.name);
-  if (absl::StartsWith(arguments.kind, "dead-letter")) return GetDeadLetters(session.output, **host, arguments.name);
-  return GetTypes(session.output, **host, arguments.name);
+  if (absl::StartsWith(arguments.kind, "task")) return GetTasks(session.output, **host, arguments.name, arguments.filter);
+  if (absl::StartsWith(arguments.kind, "pipeline")) return GetPipelines(session.output, **host, arguments.name, arguments.filter);
+  if (absl::StartsWith(arguments.kind, "buffer")) return GetBuffers(session.output, **host, arguments.name, arguments.filter);
+  if (absl::StartsWith(arguments.kind, "dead-letter")) return GetDeadLetters(session.output, **host, arguments.name, arguments.filter);
+  return GetTypes(session.output, **host, arguments.name, arguments.filter);
 }
 
 }  // namespace puma::client

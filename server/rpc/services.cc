@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "puma/v1/services.grpc.pb.h"
+#include "server/rpc/filter.h"
 #include "server/rpc/names.h"
 #include "server/rpc/status_codec.h"
 #include "server/rpc/stream_call.h"
@@ -70,6 +71,56 @@ absl::Status AdmitList(const Backends& backends, const Context& context, const R
   return CheckPage(request.page_size());
 }
 
+template <class Resource>
+absl::StatusOr<Filter> ParseFilter(const std::string& text) {
+  absl::StatusOr<Filter> filter = Filter::Parse(text, *Resource::descriptor());
+  if (!filter.ok()) return BadField("filter", filter.status().message());
+  return filter;
+}
+
+// Pages of `list`, until so many resources match as were asked for.
+template <class Response, class Resource, class Request, class List>
+absl::StatusOr<Response> ListMatching(const Request& request, google::protobuf::RepeatedPtrField<Resource>* (Response::*resources)(),
+                                      const List& list) {
+  constexpr size_t kMostLooked = 10'000;
+  const absl::StatusOr<Filter> filter = ParseFilter<Resource>(request.filter());
+  if (!filter.ok()) return filter.status();
+  if (filter->empty()) return list(request);
+  const auto wanted = static_cast<int>(PageSize(request.page_size()));
+  Request next = request;
+  Response matching;
+  for (size_t looked = 0;;) {
+    next.set_page_size(wanted - (matching.*resources)()->size());
+    absl::StatusOr<Response> page = list(next);
+    if (!page.ok()) return page.status();
+    for (Resource& resource : *((*page).*resources)()) {
+      ++looked;
+      if (filter->Matches(resource)) *(matching.*resources)()->Add() = std::move(resource);
+    }
+    next.set_page_token(page->next_page_token());
+    const bool full = (matching.*resources)()->size() >= wanted || looked >= kMostLooked;
+    if (!full && !next.page_token().empty()) continue;
+    matching.set_next_page_token(next.page_token());
+    return matching;
+  }
+}
+
+// All types are there at once: the page that was asked for. The token is the last type of the page before it.
+v1::ListTypesResponse PageOf(v1::ListTypesResponse all, const v1::ListTypesRequest& request, const Filter& filter) {
+  v1::ListTypesResponse page;
+  if (request.page_token().empty()) page.mutable_broken()->Swap(all.mutable_broken());
+  std::sort(all.mutable_types()->begin(), all.mutable_types()->end(), [](const auto& a, const auto& b) { return a.name() < b.name(); });
+  for (v1::RunnableType& type : *all.mutable_types()) {
+    if (type.name() <= request.page_token() || !filter.Matches(type)) continue;
+    if (static_cast<size_t>(page.types_size()) == PageSize(request.page_size())) {
+      page.set_next_page_token(page.types().rbegin()->name());
+      break;
+    }
+    *page.add_types() = std::move(type);
+  }
+  return page;
+}
+
 absl::Time DeadlineOf(const Context& context) {
   const auto deadline = context.deadline();
   return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
@@ -96,7 +147,15 @@ class HostService final : public v1::HostService::CallbackService {
   }
   Reactor* ListTypes(Context* context, const v1::ListTypesRequest* request, v1::ListTypesResponse* response) override {
     if (absl::Status status = Admit(backends_, *context, *request); !status.ok()) return Finish(context, status);
-    return Later(response, [&](auto reply) { engine_->ListTypes(*request, std::move(reply)); });
+    if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
+    absl::StatusOr<Filter> filter = ParseFilter<v1::RunnableType>(request->filter());
+    if (!filter.ok()) return Finish(context, filter.status());
+    return Later(response, [&](auto reply) {
+      engine_->ListTypes(*request, [request = *request, filter = *std::move(filter), reply = std::move(reply)](auto all) {
+        if (!all.ok()) return reply(all.status());
+        reply(PageOf(*std::move(all), request, filter));
+      });
+    });
   }
   Reactor* GetType(Context* context, const v1::GetTypeRequest* request, v1::GetTypeResponse* response) override {
     if (absl::Status status = Admit(backends_, *context, *request, NameForm::kType); !status.ok()) return Finish(context, status);
@@ -129,7 +188,8 @@ class PipelineService final : public v1::PipelineService::CallbackService {
     const auto caller = backends_.gate->Check(*context, *request);
     if (!caller.ok()) return Finish(context, caller.status());
     if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
-    absl::StatusOr<v1::ListPipelinesResponse> page = engine_->ListPipelines(*request);
+    absl::StatusOr<v1::ListPipelinesResponse> page = ListMatching(*request, &v1::ListPipelinesResponse::mutable_pipelines,
+                                                                  [&](const auto& next) { return engine_->ListPipelines(next); });
     if (page.ok() && !(*caller)->MayEverywhere(v1::ROLE_VIEWER)) {
       auto& shown = *page->mutable_pipelines();
       shown.erase(std::remove_if(shown.begin(), shown.end(),
@@ -156,7 +216,9 @@ class TaskService final : public v1::TaskService::CallbackService {
   }
   Reactor* ListTasks(Context* context, const v1::ListTasksRequest* request, v1::ListTasksResponse* response) override {
     if (absl::Status status = AdmitList(backends_, *context, *request); !status.ok()) return Finish(context, status);
-    return Finish(context, engine_->ListTasks(*request), response);
+    return Finish(context,
+                  ListMatching(*request, &v1::ListTasksResponse::mutable_tasks, [&](const auto& next) { return engine_->ListTasks(next); }),
+                  response);
   }
   Reactor* StartTask(Context* context, const v1::StartTaskRequest* request, v1::StartTaskResponse* response) override {
     if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);
@@ -217,11 +279,17 @@ class BufferService final : public v1::BufferService::CallbackService {
   }
   Reactor* ListBuffers(Context* context, const v1::ListBuffersRequest* request, v1::ListBuffersResponse* response) override {
     if (absl::Status status = AdmitList(backends_, *context, *request); !status.ok()) return Finish(context, status);
-    return Finish(context, engine_->ListBuffers(*request), response);
+    return Finish(
+        context,
+        ListMatching(*request, &v1::ListBuffersResponse::mutable_buffers, [&](const auto& next) { return engine_->ListBuffers(next); }),
+        response);
   }
   Reactor* ListDeadLetters(Context* context, const v1::ListDeadLettersRequest* request, v1::ListDeadLettersResponse* response) override {
     if (absl::Status status = AdmitList(backends_, *context, *request); !status.ok()) return Finish(context, status);
-    return Finish(context, engine_->ListDeadLetters(*request), response);
+    return Finish(context,
+                  ListMatching(*request, &v1::ListDeadLettersResponse::mutable_dead_letters,
+                               [&](const auto& next) { return engine_->ListDeadLetters(next); }),
+                  response);
   }
   grpc::ServerWriteReactor<v1::TapBufferResponse>* TapBuffer(Context* context, const v1::TapBufferRequest* request) override {
     using Call = StreamCall<v1::TapBufferResponse>;
@@ -258,7 +326,11 @@ class EventService final : public v1::EventService::CallbackService {
     if (absl::Status status = AdmitParent(backends_, *context, *request, NameForm::kLogParent); !status.ok())
       return Finish(context, status);
     if (absl::Status status = CheckPage(request->page_size()); !status.ok()) return Finish(context, status);
-    return Finish(context, backends_.feeds.events->List(request->parent(), request->page_token(), PageSize(request->page_size())),
+    return Finish(context,
+                  ListMatching(*request, &v1::ListEventsResponse::mutable_events,
+                               [&](const v1::ListEventsRequest& next) {
+                                 return backends_.feeds.events->List(next.parent(), next.page_token(), PageSize(next.page_size()));
+                               }),
                   response);
   }
   grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(Context* context, const v1::WatchEventsRequest* request) override {

@@ -126,6 +126,53 @@ TEST_F(UnaryTest, TasksAndBuffersAreFoundListedStartedAndStopped) {
             grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(UnaryTest, ListsAreFiltered) {
+  Apply();
+  v1::StopTaskRequest stop;
+  stop.set_name("pipelines/edges/tasks/sink");
+  v1::StopTaskResponse stopped;
+  ASSERT_TRUE(Call(stubs_.tasks, &v1::TaskService::Stub::StopTask, stop, &stopped).ok());
+  v1::ListTasksRequest tasks;
+  tasks.set_filter("state=stopped");
+  tasks.set_page_size(2);  // it lies on the second page of all
+  v1::ListTasksResponse found;
+  ASSERT_TRUE(Call(stubs_.tasks, &v1::TaskService::Stub::ListTasks, tasks, &found).ok());
+  ASSERT_EQ(found.tasks_size(), 1);
+  EXPECT_EQ(found.tasks(0).name(), stop.name());
+  EXPECT_EQ(found.next_page_token(), "");
+
+  tasks.set_filter("name=*detector*");
+  tasks.set_page_size(1);
+  std::vector<std::string> names;
+  do {
+    ASSERT_TRUE(Call(stubs_.tasks, &v1::TaskService::Stub::ListTasks, tasks, &found).ok());
+    for (const v1::Task& task : found.tasks()) names.push_back(task.name());
+    ASSERT_LE(found.tasks_size(), 1);
+    tasks.set_page_token(found.next_page_token());
+  } while (!tasks.page_token().empty());
+  EXPECT_THAT(names, ElementsAre("pipelines/edges/tasks/detector.0", "pipelines/edges/tasks/detector.1"));
+
+  v1::ListPipelinesRequest pipelines;
+  pipelines.set_filter("name=*else");
+  v1::ListPipelinesResponse none;
+  ASSERT_TRUE(Call(stubs_.pipelines, &v1::PipelineService::Stub::ListPipelines, pipelines, &none).ok());
+  EXPECT_EQ(none.pipelines_size(), 0);
+  v1::ListTypesRequest types;
+  types.set_filter("name:Detector");
+  v1::ListTypesResponse detectors;
+  ASSERT_TRUE(Call(stubs_.host, &v1::HostService::Stub::ListTypes, types, &detectors).ok());
+  EXPECT_EQ(detectors.types_size(), 1);
+  types.set_page_token(detectors.types(0).name());
+  ASSERT_TRUE(Call(stubs_.host, &v1::HostService::Stub::ListTypes, types, &detectors).ok());
+  EXPECT_EQ(detectors.types_size() + detectors.broken_size(), 0) << "the first page had them";
+
+  tasks.set_filter("state=faild");
+  const grpc::Status wrong = Call(stubs_.tasks, &v1::TaskService::Stub::ListTasks, tasks, &found);
+  EXPECT_EQ(wrong.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(wrong.error_message(), HasSubstr("did you mean"));
+  EXPECT_EQ(DetailOf<google::rpc::BadRequest>(wrong).field_violations(0).field(), "filter");
+}
+
 TEST_F(UnaryTest, CommandsBringResults) {
   Apply();
   v1::InvokeCommandResponse response;
