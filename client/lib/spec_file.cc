@@ -1,5 +1,6 @@
 #include "client/lib/spec_file.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -38,10 +39,41 @@ std::string AllOf(const std::string& file_name, std::vector<SpecWalk::Mistake> m
   return text;
 }
 
+// Sees where documents begin. YAML::LoadAll never ends where one begins with what can't begin one, as ", " (yaml-cpp 0.7).
+class DocumentStarts final : public YAML::EventHandler {
+ public:
+  explicit DocumentStarts(const std::string& text) : text_(text), parser_(text_) {}
+  // Throws.
+  bool Next() { return parser_.HandleNextDocument(*this); }
+  Place newest() const { return newest_; }
+
+ private:
+  void OnDocumentStart(const YAML::Mark& mark) override { newest_ = {mark.line + 1, mark.column + 1}; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  std::istringstream text_;
+  YAML::Parser parser_;
+  Place newest_;
+};
+
 // The door to yaml-cpp, which throws.
-absl::StatusOr<std::vector<YAML::Node>> Load(const std::string& file_name, const std::string& text) {
+absl::StatusOr<YAML::Node> Load(const std::string& file_name, const std::string& text) {
   try {
-    return YAML::LoadAll(text);
+    DocumentStarts starts(text);
+    const bool some = starts.Next();
+    const Place first = starts.newest();
+    const bool more = some && starts.Next();
+    if (more && starts.newest().line == first.line && starts.newest().column == first.column)
+      return absl::InvalidArgumentError(At(file_name, first, "not valid YAML: a document can't begin like this"));
+    if (more) return absl::InvalidArgumentError(At(file_name, starts.newest(), "a second document; a spec file has one pipeline"));
+    return YAML::Load(text);
   } catch (const YAML::Exception& e) {
     const Place place{e.mark.line + 1, e.mark.column + 1};
     return absl::InvalidArgumentError(At(file_name, e.mark.is_null() ? Place{} : place, absl::StrCat("not valid YAML: ", e.msg)));
@@ -67,19 +99,12 @@ std::optional<std::string> Environment(const std::string& name) {
 
 absl::StatusOr<SpecFile> SpecFile::Parse(const std::string& file_name, const std::string& text, const Variables& variables) {
   if (text.size() > kMaxFileBytes) return absl::InvalidArgumentError(absl::StrCat(file_name, ": larger than 4 MiB"));
-  const absl::StatusOr<std::vector<YAML::Node>> documents = Load(file_name, text);
-  if (!documents.ok()) return documents.status();
-  if (documents->empty() || documents->front().IsNull()) {
-    return absl::InvalidArgumentError(At(file_name, Place{}, "the file is empty; a spec begins with \"pipeline: NAME\""));
-  }
-  if (documents->size() > 1) {
-    const YAML::Mark mark = (*documents)[1].Mark();
-    return absl::InvalidArgumentError(
-        At(file_name, Place{mark.line + 1, mark.column + 1}, "a second document; a spec file has one pipeline"));
-  }
+  const absl::StatusOr<YAML::Node> root = Load(file_name, text);
+  if (!root.ok()) return root.status();
+  if (root->IsNull()) return absl::InvalidArgumentError(At(file_name, Place{}, "the file is empty; a spec begins with \"pipeline: NAME\""));
   SpecFile file;
   SpecWalk walk(variables);
-  if (absl::Status status = WalkAll(documents->front(), walk, file.spec_); !status.ok()) return status;
+  if (absl::Status status = WalkAll(*root, walk, file.spec_); !status.ok()) return status;
   if (!walk.mistakes.empty()) return absl::InvalidArgumentError(AllOf(file_name, std::move(walk.mistakes)));
   file.file_name_ = file_name;
   file.places_ = std::move(walk.places);

@@ -113,6 +113,24 @@ absl::StatusOr<google::protobuf::Duration> ParseDuration(const std::string& text
   return parsed;
 }
 
+bool IsUtf8(const std::string& text) {
+  constexpr std::array<uint32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};  // of each length
+  for (size_t at = 0; at < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    const size_t length = lead < 0x80 ? 1 : lead >> 5 == 0b110 ? 2 : lead >> 4 == 0b1110 ? 3 : lead >> 3 == 0b11110 ? 4 : 0;
+    if (length == 0 || at + length > text.size()) return false;
+    uint32_t code = length == 1 ? lead : lead & (0x7fu >> length);
+    for (size_t i = 1; i < length; ++i) {
+      const auto next = static_cast<unsigned char>(text[at + i]);
+      if (next >> 6 != 0b10) return false;
+      code = code << 6 | (next & 0x3fu);
+    }
+    if (code < kSmallest[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+    at += length;
+  }
+  return true;
+}
+
 bool IsNumber(const std::string& text) {
   size_t at = text[0] == '-' ? 1 : 0;
   const size_t whole_end = SkipDigits(text, at);

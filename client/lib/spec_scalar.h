@@ -25,6 +25,9 @@ absl::StatusOr<uint64_t> ParseBytes(const std::string& text);
 // "100ms", "5s", "1m30s"; the units are ns, us, ms, s, m, h. Not negative.
 absl::StatusOr<google::protobuf::Duration> ParseDuration(const std::string& text);
 
+// True: what protobuf takes as text: no overlong forms, no surrogates, nothing cut off.
+bool IsUtf8(const std::string& text);
+
 // True: a number as JSON writes them.
 bool IsNumber(const std::string& text);
 

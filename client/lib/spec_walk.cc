@@ -81,6 +81,10 @@ bool SpecWalk::Word(const YAML::Node& node, const Here& here, const char* wanted
     Report(node, std::string(expanded.status().message()));
     return false;
   }
+  if (!IsUtf8(*expanded)) {
+    Report(node, absl::StrCat(here.what, " is not UTF-8"));
+    return false;
+  }
   text = *std::move(expanded);
   return true;
 }
@@ -94,6 +98,10 @@ void SpecWalk::ForEachEntry(const YAML::Node& node, const Here& here, F f) {
       continue;
     }
     const std::string& key = entry.first.Scalar();
+    if (!IsUtf8(key)) {
+      Report(entry.first, absl::StrCat("a key", here.what.empty() ? "" : " in ", here.what, " is not UTF-8"));
+      continue;
+    }
     const auto [it, is_new] = lines.emplace(key, PlaceOf(entry.first).line);
     if (!is_new) {
       Report(entry.first, absl::StrCat("duplicate key ", Shown(key), here.what.empty() ? "" : " in ", here.what, "; it is already in line ",

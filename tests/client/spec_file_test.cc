@@ -155,7 +155,10 @@ constexpr Mistake kMistakes[] = {
      R"(typo.yaml:1:11: variable NOBODY is not set; set it, or give a default: ${NOBODY:-value})"},
     {"OpenVariable", "pipeline: ${NOBODY\n", R"(typo.yaml:1:11: "${" without "}"; write $${ for a plain ${)"},
     {"Empty", "# nothing\n", R"(typo.yaml:1:1: the file is empty; a spec begins with "pipeline: NAME")"},
-    {"TwoDocuments", "pipeline: a\n---\npipeline: b\n", R"(typo.yaml:3:1: a second document; a spec file has one pipeline)"},
+    {"TwoDocuments", "pipeline: a\n---\npipeline: b\n", R"(typo.yaml:2:1: a second document; a spec file has one pipeline)"},
+    {"NoDocument", ", ", R"(typo.yaml:1:1: not valid YAML: a document can't begin like this)"},  // YAML::LoadAll never came back
+    {"NoUtf8", "pipeline: p\xff\n", R"(typo.yaml:1:11: "pipeline" is not UTF-8)"},
+    {"KeyWithoutUtf8", "tasks: {\"\xc3\": {type: a.B}}\n", R"(typo.yaml:1:9: a key in "tasks" is not UTF-8)"},
     {"ListForSpec", "- pipeline\n", R"(typo.yaml:1:1: a spec must be a map of fields, as {pipeline: ...})"},
     {"NumberThatIsNotExact", "tasks:\n  t: {params: {n: 9007199254740993}}\n",
      R"(typo.yaml:2:19: "n" in "params" of task "t": 9007199254740993 can't be passed exactly as a number; quote it to pass it as text)"},
