@@ -1,6 +1,7 @@
 #ifndef PUMA_CLIENT_LIB_SPEC_FILE_H_
 #define PUMA_CLIENT_LIB_SPEC_FILE_H_
 // A spec file: v1.PipelineSpec, written in YAML. README.md says how YAML maps to the message.
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,11 +18,17 @@ struct Place {
   int column = 1;
 };
 
+// The text of a file that another one includes, or why there is none.
+using Files = std::function<absl::StatusOr<std::string>(const std::string& path)>;
+
 // A plain value. It remembers where each field stood, so that what the host finds wrong can be shown in the file, too.
 class SpecFile {
  public:
   // INVALID_ARGUMENT has all mistakes, one a line: `edges.yaml:9:5: unknown field "placment" in task "loader"; did you mean "placement"?`
-  static absl::StatusOr<SpecFile> Parse(const std::string& file_name, const std::string& text, const Variables& variables);
+  // `include: FILE`, or a list of files, at the top: those come first; what this file says is put over it, whole tasks and buffers at a
+  // time. Their paths begin where this file lies. Without `files` nothing is included.
+  static absl::StatusOr<SpecFile> Parse(const std::string& file_name, const std::string& text, const Variables& variables,
+                                        const Files& files = nullptr);
   // Reads `path` ("-": standard input), with the environment's variables. NOT_FOUND, PERMISSION_DENIED; and as Parse.
   static absl::StatusOr<SpecFile> Read(const std::string& path);
 
@@ -34,9 +41,17 @@ class SpecFile {
  private:
   SpecFile() = default;
 
+  struct Spot {
+    std::string file;
+    Place place;
+  };
+  struct Reading;
+  absl::Status Take(const std::string& file_name, const std::string& text, Reading& reading);
+  absl::Status Include(const std::string& file_name, const std::string& path, const Place& place, Reading& reading);
+
   std::string file_name_;
   v1::PipelineSpec spec_;
-  std::map<std::string, Place> places_;  // by field path
+  std::map<std::string, Spot> places_;  // by field path
 };
 
 }  // namespace puma::client

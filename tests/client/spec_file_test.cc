@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 
@@ -308,6 +309,63 @@ TEST(SpecFileTest, FilesThatCannotBeReadAreToldByName) {
   const auto file = SpecFile::Read(path);
   EXPECT_TRUE(file.ok() && file->spec().pipeline() == "p") << file.status();
   std::filesystem::remove_all(directory);
+}
+
+// Files by their path.
+absl::StatusOr<SpecFile> ParseWith(const std::string& text, const std::map<std::string, std::string>& others) {
+  return SpecFile::Parse("specs/main.yaml", text, SomeVariables, [&](const std::string& path) -> absl::StatusOr<std::string> {
+    const auto it = others.find(path);
+    if (it == others.end()) return absl::NotFoundError("no such file");
+    return it->second;
+  });
+}
+
+TEST(SpecFileTest, WhatAFileSaysIsPutOverWhatItIncludes) {
+  const auto file = ParseWith(R"(include: [base.yaml, parts/sink.yaml]
+pipeline: mine
+modules: [c]
+tasks:
+  loader: {type: a.Loader, params: {rate: 5Hz}}
+)",
+                              {{"specs/base.yaml",
+                                "include: ../common.yaml\npipeline: base\nmodules: [a, c]\nstrategy: one_for_all\n"
+                                "tasks:\n  loader: {type: a.Loader, params: {directory: /x}, replicas: 2}\n"},
+                               {"common.yaml", "buffers: {frames: {capacity: 64MiB}}\n"},
+                               {"specs/parts/sink.yaml", "modules: [b]\ntasks:\n  sink: {type: b.Sink, inputs: {in: frames}}\n"}});
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->spec().pipeline(), "mine");
+  EXPECT_EQ(file->spec().strategy(), v1::STRATEGY_ONE_FOR_ALL);
+  EXPECT_THAT(file->spec().modules(), ::testing::ElementsAre("a", "c", "b"));
+  EXPECT_EQ(file->spec().buffers().at("frames").capacity().bytes(), 64u << 20);
+  EXPECT_EQ(file->spec().tasks_size(), 2);
+  const v1::TaskSpec& loader = file->spec().tasks().at("loader");
+  EXPECT_EQ(loader.replicas(), 0u) << "a task is replaced as a whole";
+  EXPECT_EQ(loader.params_size(), 1);
+  // Each mistake of the host is shown in its own file.
+  EXPECT_EQ(file->Explain("tasks.sink.type", "x"), "specs/parts/sink.yaml:3:10: tasks.sink.type: x");
+  EXPECT_EQ(file->Explain("tasks.loader.replicas", "x"), "specs/main.yaml:5:3: tasks.loader.replicas: x") << "not where it was replaced";
+}
+
+TEST(SpecFileTest, MistakesOfIncludesAreToldInTheirFile) {
+  const auto mistake = [](const std::string& text, const std::map<std::string, std::string>& others = {}) {
+    const auto file = ParseWith(text, others);
+    EXPECT_FALSE(file.ok()) << text;
+    return std::string(file.status().message());
+  };
+  EXPECT_EQ(mistake("pipeline: p\ninclude: none.yaml\n"), "specs/main.yaml:2:10: can't include none.yaml: no such file");
+  EXPECT_EQ(mistake("include: b.yaml\n", {{"specs/b.yaml", "pipelin: p\n"}}),
+            "specs/b.yaml:1:1: unknown field \"pipelin\"; did you mean \"pipeline\"?");
+  EXPECT_EQ(mistake("include: b.yaml\n", {{"specs/b.yaml", "include: ./main.yaml\n"}}),
+            "specs/b.yaml:1:10: can't include ./main.yaml: it includes this file");
+  EXPECT_EQ(mistake("include: {a: b}\n"), "specs/main.yaml:1:10: \"include\" must be a file, or a list of files");
+  EXPECT_EQ(mistake("include: ${NOBODY}\n"),
+            "specs/main.yaml:1:10: variable NOBODY is not set; set it, or give a default: ${NOBODY:-value}");
+  EXPECT_EQ(std::string(Parse("include: b.yaml\n").status().message()), "typo.yaml:1:10: can't include b.yaml: files can't be read here");
+  std::map<std::string, std::string> tower;  // each file is read for each that includes it
+  for (int i = 0; i < 20; ++i)
+    tower["specs/" + std::to_string(i)] = "include: [" + std::to_string(i + 1) + ", " + std::to_string(i + 1) + "]\n";
+  tower["specs/20"] = "pipeline: p\n";
+  EXPECT_THAT(mistake("include: 0\n", tower), HasSubstr("more than 100 files"));
 }
 
 }  // namespace
