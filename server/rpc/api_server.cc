@@ -1,6 +1,7 @@
 #include "server/rpc/api_server.h"
 
 #include <grpc/grpc.h>
+#include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/service_type.h>
@@ -53,7 +54,7 @@ void SetLimits(grpc::ServerBuilder& builder) {
   // Who has gone without a word is noticed.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs / 3);
-  // Threads of the reflection service, the only synchronous one. No memory quota: it makes floods worse.
+  // Threads of the reflection and channelz services, the only synchronous ones. No memory quota: it makes floods worse.
   grpc::ResourceQuota quota;
   quota.SetMaxThreads(kMaxReflectionThreads);
   builder.SetResourceQuota(quota);
@@ -69,6 +70,7 @@ void InitGrpc() {
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     grpc_init();  // and never the opposite: when the last user of gRPC goes, it may wait 10 s for a poller of its own
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::channelz::experimental::InitChannelzService();  // for administrators: the doorman sees to that
   });
 }
 

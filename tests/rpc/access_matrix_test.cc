@@ -251,6 +251,10 @@ TEST_F(AccessMatrix, ReflectionOverTheNetworkIsForAdministratorsAndSoIsWhatNobod
   EXPECT_EQ(call(ChannelOf("all-deployer"), kReflection), StatusCode::PERMISSION_DENIED);
   EXPECT_NE(call(ChannelOf("all-admin"), kReflection), StatusCode::PERMISSION_DENIED);
   EXPECT_NE(call(Stubs::MakeChannel(host_->target()), kReflection), StatusCode::PERMISSION_DENIED);
+  constexpr char kChannelz[] = "/grpc.channelz.v1.Channelz/GetServers";
+  EXPECT_EQ(call(ChannelOf("viewer"), kChannelz), StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(call(ChannelOf("admin"), kChannelz), StatusCode::PERMISSION_DENIED) << "of one pipeline";
+  EXPECT_EQ(call(ChannelOf("all-admin"), kChannelz), StatusCode::OK);
   EXPECT_EQ(call(ChannelOf("viewer"), "/some.Service/Method"), StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(call(ChannelOf("all-admin"), "/some.Service/Method"), StatusCode::UNIMPLEMENTED);
 }
