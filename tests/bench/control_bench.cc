@@ -29,6 +29,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Samples = std::vector<double>;  // milliseconds
 
+constexpr int kCallers = 8;  // a task takes ten commands at once
+
 double Since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
 double Quantile(Samples samples, double q) {
@@ -196,6 +198,26 @@ double CpuMilliseconds(int64_t pid) {
   return static_cast<double>(user + system) * 1000 / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+// `callers` at once, each one call after the other.
+template <class Call>
+Samples Together(int callers, int calls_of_each, const Call& call) {
+  std::vector<Samples> samples(static_cast<size_t>(callers));
+  std::vector<std::thread> threads;
+  for (Samples& own : samples) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < calls_of_each; ++i) {
+        const auto begin = Clock::now();
+        call();
+        own.push_back(Since(begin));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Samples all;
+  for (const Samples& own : samples) all.insert(all.end(), own.begin(), own.end());
+  return all;
+}
+
 void Calls(Host& host, int rounds) {
   const std::string address = "unix:" + host.directory() + "/echo.sock";
   const int echo = Spawn({"/proc/self/exe", "--echo", address});
@@ -219,12 +241,48 @@ void Calls(Host& host, int rounds) {
     Take(host.client().InvokeCommand(add));
     commands.push_back(Since(begin));
   }
+  const Samples echoes_together = Together(kCallers, rounds * 2, [&] { Take((*bare)->GetHost()); });
+  const Samples commands_together = Together(kCallers, rounds * 2, [&] { Take(host.client().InvokeCommand(add)); });
   kill(echo, SIGTERM);
   waitpid(echo, nullptr, 0);
   Print("bare gRPC echo, another process", echoes);
   Print("InvokeCommand to a process task", commands);
   std::printf("%-46s p50 %8.2f      p99 %8.2f\n", "  ratio", Quantile(commands, 0.5) / Quantile(echoes, 0.5),
               Quantile(commands, 0.99) / Quantile(echoes, 0.99));
+  Print("bare gRPC echo, 8 callers", echoes_together);
+  Print("InvokeCommand to a process task, 8 callers", commands_together);
+  std::printf("%-46s p50 %8.2f      p99 %8.2f\n", "  ratio", Quantile(commands_together, 0.5) / Quantile(echoes_together, 0.5),
+              Quantile(commands_together, 0.99) / Quantile(echoes_together, 0.99));
+}
+
+// 10,000 tasks that do not run, in ten pipelines: what lists and plans of so many cost.
+void Large(Host& host, int rounds) {
+  v1::ApplyPipelineRequest plan;
+  for (int i = 0; i < 10; ++i) host.Apply("large" + std::to_string(i), 1000, true, v1::PLACEMENT_PROCESS);
+  v1::GetPipelineRequest get;
+  get.set_name("pipelines/large0");
+  *plan.mutable_spec() = Take(host.client().GetPipeline(get)).pipeline().spec();
+  plan.mutable_spec()->set_pipeline("new");
+  plan.set_validate_only(true);
+  Samples pages, thousands, filtered, plans;
+  const auto timed = [](Samples& samples, const auto& call) {
+    const auto begin = Clock::now();
+    call();
+    samples.push_back(Since(begin));
+  };
+  for (int i = 0; i < rounds; ++i) {
+    v1::ListTasksRequest list;
+    timed(pages, [&] { Take(host.client().ListTasks(list)); });
+    list.set_page_size(1000);
+    timed(thousands, [&] { Take(host.client().ListTasks(list)); });
+    list.set_filter("state=running");
+    timed(filtered, [&] { Take(host.client().ListTasks(list)); });
+    timed(plans, [&] { Take(host.client().ApplyPipeline(plan)); });
+  }
+  Print("ListTasks of 10,000, a page of 100", pages);
+  Print("ListTasks of 10,000, a page of 1,000", thousands);
+  Print("ListTasks of 10,000, those that run", filtered);
+  Print("ApplyPipeline of 1,000 tasks, validate only", plans);
 }
 
 int Main(int argc, char** argv) {
@@ -257,6 +315,10 @@ int Main(int argc, char** argv) {
   Print("thread task in a running group", threads);
 
   Calls(host, rounds);
+  {
+    Host many;
+    Large(many, rounds);
+  }
 
   host.Apply("idle", 50, false, v1::PLACEMENT_PROCESS);
   for (int i = 0; i < 50; ++i) {
