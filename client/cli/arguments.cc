@@ -233,7 +233,7 @@ void CommandLine::AddWatching() {
   tap->add_option("--publisher", tap_.publisher, "only what this task publishes");
   tap->add_option("--every", tap_.every, "one message of so many")->check(CLI::PositiveNumber);
   tap->add_option_function<uint32_t>(
-      "--max-bytes", [this](uint32_t n) { tap_.max_bytes = n; }, "so much of each message (default 64; -o json 4096)");
+      "--max-bytes", [this](uint32_t n) { tap_.max_bytes = n; }, "so much of each message (default 4096, of which 64 are shown as bytes)");
   tap->add_option("-n,--count", tap_.count, "end after so many messages")->check(CLI::PositiveNumber);
   tap->add_flag("--oldest", tap_.oldest, "begin with what still lies in the buffer");
   tap->add_flag("--hex", tap_.hex, "texts as bytes, too");

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint32_t kShown = 64;  // bytes of a message on a line
 
-absl::StatusOr<v1::TapBufferRequest> TapRequest(const TapArguments& arguments, const Output& output) {
+absl::StatusOr<v1::TapBufferRequest> TapRequest(const TapArguments& arguments) {
   v1::TapBufferRequest request;
   const auto buffer = BufferName(arguments.buffer);
   if (!buffer.ok()) return buffer.status();
@@ -27,18 +27,18 @@ absl::StatusOr<v1::TapBufferRequest> TapRequest(const TapArguments& arguments, c
   request.set_every(arguments.every);
   request.set_oldest(arguments.oldest);
   request.set_render(!arguments.hex);
-  if (arguments.max_bytes || !output.json()) request.set_max_bytes(arguments.max_bytes.value_or(kShown));
+  if (arguments.max_bytes) request.set_max_bytes(*arguments.max_bytes);
   return request;
 }
 
 std::string LaneText(const v1::TappedLane& lane) { return absl::StrCat(Escape(ShortName(lane.publisher())), "[", lane.epoch(), "]"); }
 
-std::string PayloadText(const v1::TappedMessage& message, bool hex) {
-  if (!hex && message.has_value()) return JsonText(message.value());
-  const std::string& bytes = message.payload();
+std::string PayloadText(const v1::TappedMessage& message, const TapArguments& arguments) {
+  if (!arguments.hex && message.has_value()) return JsonText(message.value());
+  const std::string bytes = message.payload().substr(0, arguments.max_bytes.value_or(kShown));
   const auto is_text = [](char c) { return absl::ascii_isprint(c) || absl::ascii_isspace(c); };
   std::string text;
-  if (!hex && !bytes.empty() && std::all_of(bytes.begin(), bytes.end(), is_text)) {
+  if (!arguments.hex && !bytes.empty() && std::all_of(bytes.begin(), bytes.end(), is_text)) {
     text = absl::StrCat("\"", Escape(bytes), "\"");
   } else {
     for (const char c : bytes) absl::StrAppend(&text, text.empty() ? "" : " ", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
@@ -46,12 +46,12 @@ std::string PayloadText(const v1::TappedMessage& message, bool hex) {
   return bytes.size() < message.size() ? absl::StrCat(text, bytes.empty() ? "..." : " ...") : text;
 }
 
-std::string MessageText(const v1::TappedLane& lane, const v1::TappedMessage& message, bool hex) {
+std::string MessageText(const v1::TappedLane& lane, const v1::TappedMessage& message, const TapArguments& arguments) {
   const std::string time = message.time_unix_nanos() == 0
                                ? std::string(12, '-')
                                : absl::FormatTime("%H:%M:%E3S", absl::FromUnixNanos(message.time_unix_nanos()), absl::LocalTimeZone());
   return absl::StrCat(time, " ", LaneText(lane), " #", message.number(), " ", message.size(), " B", message.redelivered() ? " again" : "",
-                      "  ", PayloadText(message, hex), "\n");
+                      "  ", PayloadText(message, arguments), "\n");
 }
 
 const v1::TappedLane& LaneOf(const v1::TapBufferResponse& batch, uint32_t index) {
@@ -65,7 +65,7 @@ void PrintBatch(const Output& output, const v1::TapBufferResponse& batch, const 
     ++printed;
     const v1::TappedLane& lane = LaneOf(batch, message.lane());
     if (!output.json()) {
-      output.Data(MessageText(lane, message, arguments.hex));
+      output.Data(MessageText(lane, message, arguments));
       continue;
     }
     v1::TapBufferResponse line;  // the API's message, one a line
@@ -88,7 +88,7 @@ void PrintBatch(const Output& output, const v1::TapBufferResponse& batch, const 
 
 ExitCode Tap(Session& session, const TapArguments& arguments) {
   const Output& output = session.output;
-  const auto request = TapRequest(arguments, output);
+  const auto request = TapRequest(arguments);
   if (!request.ok()) return output.Error(request.status()), kUsage;
   const auto host = session.Host();
   if (!host.ok()) return output.Error(host.status());

@@ -338,7 +338,7 @@ void Supervisor::OnLane(const shim::SegmentItem& item, UniqueFd fd, bool adopted
   added.ended = added.ended || Superseded(model_, added);
   model_.lanes[added.id] = std::move(lane);
   if (const std::string buffer = BufferOfLane(model_, added); !buffer.empty())
-    taps_.Add(BufferName(publisher->row.pipeline, buffer), publisher->full_name, types_.OutputType(publisher->spec.type(), added.port),
+    taps_.Add(BufferName(publisher->row.pipeline, buffer), publisher->full_name, types_.RendererOf(publisher->spec.type(), added.port),
               added);
   if (adopted) return;
   EndEarlierParts(added);

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/supervisor/render.h"
 #include "server/supervisor/wiring.h"
 #include "server/telemetry/log_line_json.h"
 #include "worker/platform/system.h"
@@ -178,7 +177,7 @@ class LaneTap final : public BufferTap {
     message.set_redelivered((flags & kFlagRedelivered) != 0);
     message.set_size(whole);
     if (render_ && whole == payload_.size() && whole <= kMostRendered) {
-      if (auto value = Render(place.lane.shared->name().type(), payload_)) {
+      if (auto value = place.lane.shared->renderer().Render(payload_)) {
         *message.mutable_value() = *std::move(value);
         left.Pay(message.value().ByteSizeLong());
       }
@@ -235,15 +234,15 @@ SharedLane::End SharedLane::end() const {
   return end_;
 }
 
-void Taps::Add(const std::string& buffer, const std::string& publisher, const std::string& type, const LaneRec& lane) {
+void Taps::Add(const std::string& buffer, const std::string& publisher, std::shared_ptr<const Renderer> renderer, const LaneRec& lane) {
   v1::TappedLane name;
   name.set_publisher(publisher);
   name.set_port(lane.port);
   name.set_epoch(lane.epoch);
   name.set_part(lane.part);
   name.set_replica(lane.replica);
-  name.set_type(type);
-  const auto shared = std::make_shared<SharedLane>(std::move(name), lane);
+  name.set_type(renderer->type());
+  const auto shared = std::make_shared<SharedLane>(std::move(name), std::move(renderer), lane);
   MutexLock lock(mutex_);
   lanes_[lane.id] = {buffer, shared};
   std::erase_if(inboxes_, [](const std::weak_ptr<TapInbox>& inbox) { return inbox.expired(); });

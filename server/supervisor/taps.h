@@ -12,6 +12,7 @@
 
 #include "server/supervisor/engine.h"
 #include "server/supervisor/model.h"
+#include "server/supervisor/render.h"
 #include "worker/platform/mutex.h"
 
 namespace puma::server {
@@ -19,9 +20,11 @@ namespace puma::server {
 // A lane, shared by the supervisor and the taps of its buffer. Thread-safe.
 class SharedLane {
  public:
-  SharedLane(v1::TappedLane name, const LaneRec& lane) : name_(std::move(name)), ring_(lane.ring), segment_(lane.segment) {}
+  SharedLane(v1::TappedLane name, std::shared_ptr<const Renderer> renderer, const LaneRec& lane)
+      : name_(std::move(name)), renderer_(std::move(renderer)), ring_(lane.ring), segment_(lane.segment) {}
 
   const v1::TappedLane& name() const { return name_; }
+  const Renderer& renderer() const { return *renderer_; }
   const RingReader& ring() const { return ring_; }  // to be copied; its memory is there only while Map's answer is held
   // Null: it was let go of.
   std::shared_ptr<const Segment> Map() const PUMA_EXCLUDES(mutex_);
@@ -36,6 +39,7 @@ class SharedLane {
 
  private:
   const v1::TappedLane name_;
+  const std::shared_ptr<const Renderer> renderer_;
   const RingReader ring_;
   mutable Mutex mutex_;
   std::shared_ptr<const Segment> segment_ PUMA_GUARDED_BY(mutex_);
@@ -55,9 +59,9 @@ struct TapInbox {
 // Thread-safe.
 class Taps {
  public:
-  // A lane that the supervisor has learned of. `buffer` and `publisher` are full names, `type` is that of its messages, "" when it is not
-  // known.
-  void Add(const std::string& buffer, const std::string& publisher, const std::string& type, const LaneRec& lane) PUMA_EXCLUDES(mutex_);
+  // A lane that the supervisor has learned of. `buffer` and `publisher` are full names.
+  void Add(const std::string& buffer, const std::string& publisher, std::shared_ptr<const Renderer> renderer, const LaneRec& lane)
+      PUMA_EXCLUDES(mutex_);
   // The lane is forgotten. Open taps have a few seconds for what they have not read of it; then its memory goes.
   void Remove(const LaneRec& lane, int64_t now_ns) PUMA_EXCLUDES(mutex_);
   void Tick(int64_t now_ns) PUMA_EXCLUDES(mutex_);

@@ -35,6 +35,11 @@ void FillPort(const json& port, v1::PortInfo& out) {
   out.set_help(TextOf(port, "help"));
   auto optional = port.find("optional");
   out.set_optional(optional != port.end() && optional->is_boolean() && optional->get<bool>());
+  const auto schema = port.find("schema");
+  if (schema == port.end()) return;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  if (!google::protobuf::util::JsonStringToMessage(schema->dump(), out.mutable_schema(), options).ok()) out.clear_schema();
 }
 
 v1::RunnableType TypeOf(const std::string& module, const json& type) {
@@ -83,8 +88,14 @@ bool TypeCatalogue::Fresh(const std::string& module, const std::string& path) co
 }
 
 void TypeCatalogue::Put(const std::string& module, const std::string& path, const absl::StatusOr<std::string>& description) {
-  absl::StatusOr<std::vector<v1::RunnableType>> types = description.ok() ? Parse(module, *description) : description.status();
-  entries_.insert_or_assign(module, Entry{StampOf(path), std::move(types)});
+  Entry entry{StampOf(path), description.ok() ? Parse(module, *description) : description.status(), {}};
+  if (entry.types.ok()) {
+    for (const v1::RunnableType& type : *entry.types) {
+      for (const v1::PortInfo& output : type.outputs())
+        entry.renderers[absl::StrCat(type.name(), " ", output.name())] = std::make_shared<const Renderer>(output.type(), output.schema());
+    }
+  }
+  entries_.insert_or_assign(module, std::move(entry));
 }
 
 absl::StatusOr<std::vector<v1::RunnableType>> TypeCatalogue::TypesOf(const std::string& module) const {
@@ -93,16 +104,12 @@ absl::StatusOr<std::vector<v1::RunnableType>> TypeCatalogue::TypesOf(const std::
   return it->second.types;
 }
 
-std::string TypeCatalogue::OutputType(const std::string& type, const std::string& port) const {
+std::shared_ptr<const Renderer> TypeCatalogue::RendererOf(const std::string& type, const std::string& port) const {
+  static const auto kUnknown = std::make_shared<const Renderer>("", v1::PayloadSchema());
   const auto module = entries_.find(type.substr(0, type.find('.')));
-  if (module == entries_.end() || !module->second.types.ok()) return "";
-  for (const v1::RunnableType& known : *module->second.types) {
-    if (known.name() != "types/" + type) continue;
-    for (const v1::PortInfo& output : known.outputs()) {
-      if (output.name() == port) return output.type();
-    }
-  }
-  return "";
+  if (module == entries_.end()) return kUnknown;
+  const auto known = module->second.renderers.find(absl::StrCat("types/", type, " ", port));
+  return known == module->second.renderers.end() ? kUnknown : known->second;
 }
 
 }  // namespace puma::server

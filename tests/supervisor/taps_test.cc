@@ -5,10 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "absl/strings/str_cat.h"
-#include "server/supervisor/render.h"
 #include "worker/platform/system.h"
 
 namespace puma::server {
@@ -59,6 +56,8 @@ class Lane {
   std::unique_ptr<RingWriter> writer_;
 };
 
+std::shared_ptr<const Renderer> RendererOf(const std::string& type) { return std::make_shared<const Renderer>(type, v1::PayloadSchema()); }
+
 class TapsTest : public ::testing::Test {
  protected:
   std::unique_ptr<BufferTap> Open(const std::function<void(v1::TapBufferRequest&)>& change = nullptr) {
@@ -70,7 +69,9 @@ class TapsTest : public ::testing::Test {
     EXPECT_TRUE(tap->Take(first).value()) << "the first batch says that it is open";
     return tap;
   }
-  void Add(const Lane& lane, const std::string& type = "") { taps_.Add("pipelines/p/buffers/b", "pipelines/p/tasks/t", type, lane.rec); }
+  void Add(const Lane& lane, const std::string& type = "") {
+    taps_.Add("pipelines/p/buffers/b", "pipelines/p/tasks/t", RendererOf(type), lane.rec);
+  }
   v1::TapBufferResponse Take(BufferTap& tap) {
     v1::TapBufferResponse batch;
     const bool any = tap.Take(batch).value();
@@ -207,8 +208,8 @@ TEST_F(TapsTest, OtherBuffersAndPublishersAreNotShown) {
   Lane own(1), others(2), elsewhere(3);
   Add(own);
   const auto tap = Open([](v1::TapBufferRequest& request) { request.set_publisher("pipelines/p/tasks/t"); });
-  taps_.Add("pipelines/p/buffers/b", "pipelines/p/tasks/u", "", others.rec);
-  taps_.Add("pipelines/p/buffers/c", "pipelines/p/tasks/t", "", elsewhere.rec);
+  taps_.Add("pipelines/p/buffers/b", "pipelines/p/tasks/u", RendererOf(""), others.rec);
+  taps_.Add("pipelines/p/buffers/c", "pipelines/p/tasks/t", RendererOf(""), elsewhere.rec);
   for (Lane* lane : {&own, &others, &elsewhere}) lane->Publish(absl::StrCat("of ", lane->rec.id));
   EXPECT_THAT(Payloads(Take(*tap)), ElementsAre("of 1"));
 }
@@ -238,30 +239,6 @@ TEST_F(TapsTest, SaysWhatIsInMessagesOfKnownTypes) {
   EXPECT_FALSE(batch.messages(1).has_value());
   EXPECT_FALSE(Take(*plain).messages(0).has_value());
   EXPECT_FALSE(Take(*cuts).messages(0).has_value());
-}
-
-std::string Shown(const std::string& type, const std::string& bytes) {
-  const auto value = Render(type, bytes);
-  return value ? value->ShortDebugString() : "nothing";
-}
-
-TEST(Render, SaysNumbersTextsAndVectors) {
-  EXPECT_EQ(Shown("long", BytesOf<int64_t>({-3})), "number_value: -3");
-  EXPECT_EQ(Shown("long", BytesOf<int64_t>({INT64_MIN})), "string_value: \"-9223372036854775808\"");
-  EXPECT_EQ(Shown("unsigned long", BytesOf<uint64_t>({UINT64_MAX})), "string_value: \"18446744073709551615\"");
-  EXPECT_EQ(Shown("unsigned char", "\xff"), "number_value: 255");
-  EXPECT_EQ(Shown("bool", "\x07"), "bool_value: true");
-  EXPECT_EQ(Shown("float", BytesOf<float>({0.5f})), "number_value: 0.5");
-  EXPECT_EQ(Shown("double", BytesOf<double>({-HUGE_VAL})), "string_value: \"-Infinity\"");
-  EXPECT_EQ(Shown("std::vector<short, std::allocator<short> >", BytesOf<int16_t>({1, -2})),
-            "list_value { values { number_value: 1 } values { number_value: -2 } }");
-  EXPECT_EQ(Shown("std::vector<short, std::allocator<short> >", "odd"), "nothing");
-  EXPECT_EQ(Shown("long", "four"), "nothing");
-  EXPECT_EQ(Shown("flow::Frame", "12345678"), "nothing");
-  EXPECT_EQ(Shown("", ""), "nothing");
-  EXPECT_EQ(Render("std::string", "gr\xc3\xbc\xc3\x9f \xf0\x9f\x90\x86")->string_value(), "gr\xc3\xbc\xc3\x9f \xf0\x9f\x90\x86");
-  for (const std::string bad : {"\xff", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x9f\x90"})
-    EXPECT_EQ(Shown("std::string", bad), "nothing");
 }
 
 }  // namespace

@@ -93,6 +93,33 @@ tasks:
   const std::string raw_ = "pipelines/p/buffers/raw";
 };
 
+TEST_F(TapTest, ShowsWhatIsInStructsAndProtobufMessages) {
+  StartHost();
+  ASSERT_TRUE(Apply(R"(
+pipeline: p
+modules: [flow]
+buffers: {poses: {on_full: drop_oldest}, durations: {on_full: drop_oldest}}
+tasks:
+  poser: {type: flow.Poser, outputs: {poses: poses, durations: durations}}
+)")
+                  .ok());
+  ASSERT_TRUE(WaitForState("p/poser", v1::TASK_STATE_RUNNING));
+  v1::TapBufferRequest request = Request("pipelines/p/buffers/poses");
+  request.set_render(true);
+  request.set_oldest(true);
+  Tap poses(client(), request);
+  request.set_name("pipelines/p/buffers/durations");
+  Tap durations(client(), request);
+  ASSERT_TRUE(Call("p/poser", "pose", {{"x", Of(7)}}).ok());
+  ASSERT_TRUE(poses.ReadUntil([&] { return !poses.messages.empty(); })) << poses.status;
+  const auto& fields = poses.messages[0].value().struct_value().fields();
+  EXPECT_EQ(fields.size(), 3u);
+  EXPECT_EQ(fields.at("x").number_value(), 7);
+  EXPECT_EQ(fields.at("frame").string_value(), "map");
+  ASSERT_TRUE(durations.ReadUntil([&] { return !durations.messages.empty(); })) << durations.status;
+  EXPECT_EQ(durations.messages[0].value().string_value(), "7s");
+}
+
 TEST_F(TapTest, SeesWhatIsPublishedAndWhoPublishedIt) {
   StartTeller();
   Tell(0, 3);

@@ -8,7 +8,21 @@ namespace {
 
 using Json = nlohmann::json;
 
-Json Describe(const RunnableCore& core, const std::string& name) {
+constexpr size_t kSchemaBytes = 512 << 10;  // of all types of a module; a description is a result, which has 1 MiB
+
+// A port, with what its messages' bytes mean if their type says so.
+Json Port(const std::string& name, const TypeInfo& type, const std::string& help, bool optional, size_t& schema_bytes_left) {
+  Json port = {{"name", name}, {"type", type.name()}, {"help", help}, {"optional", optional}};
+  if (type.schema == nullptr) return port;
+  const std::string text = type.schema();
+  if (text.size() > schema_bytes_left) return port;
+  schema_bytes_left -= text.size();
+  Json schema = Json::parse(text, nullptr, false);
+  if (schema.is_object()) port["schema"] = std::move(schema);
+  return port;
+}
+
+Json Describe(const RunnableCore& core, const std::string& name, size_t& schema_bytes_left) {
   Json type = {
       {"name", name}, {"parameters", Json::array()}, {"inputs", Json::array()}, {"outputs", Json::array()}, {"commands", Json::array()}};
   for (const ParamDeclaration& p : core.params()) {
@@ -18,12 +32,12 @@ Json Describe(const RunnableCore& core, const std::string& name) {
   }
   for (const auto& input : core.inputs()) {
     const InputDeclaration& d = input->declaration();
-    type["inputs"].push_back({{"name", d.name}, {"type", d.type.name()}, {"help", d.options.help}, {"optional", d.options.optional}});
+    type["inputs"].push_back(Port(d.name, d.type, d.options.help, d.options.optional, schema_bytes_left));
   }
   for (size_t i = 0; i < core.outputs().size(); ++i) {
     const OutputOptions& o = core.output_options(i);
     const OutputCore& output = *core.outputs()[i];
-    type["outputs"].push_back({{"name", output.port()}, {"type", output.type().name()}, {"help", o.help}, {"optional", o.optional}});
+    type["outputs"].push_back(Port(output.port(), output.type(), o.help, o.optional, schema_bytes_left));
   }
   for (const CommandDeclaration& c : core.commands()) {
     Json arguments = Json::array();
@@ -37,6 +51,7 @@ Json Describe(const RunnableCore& core, const std::string& name) {
 
 absl::StatusOr<std::string> DescribeModule(const Module& module, std::string_view module_name) {
   Json types = Json::array();
+  size_t schema_bytes_left = kSchemaBytes;
   for (const auto& [name, factory] : module.types()) {
     CoreOptions options;
     options.name = fmt::format("{}.{}", module_name, name);
@@ -47,7 +62,7 @@ absl::StatusOr<std::string> DescribeModule(const Module& module, std::string_vie
       error.message = fmt::format("type \"{}\" of module \"{}\" can't be described: {}", name, module_name, error.message);
       return ToStatus(error);
     }
-    types.push_back(Describe(**core, name));
+    types.push_back(Describe(**core, name, schema_bytes_left));
   }
   const Json description = {{"module", std::string(module_name)}, {"types", std::move(types)}};
   return description.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -115,23 +115,48 @@ concept CrossesProcesses = Encodable<T> || IsBlock<T>::value;
 template <class T>
 concept ThreadOnly = !CrossesProcesses<T> && std::is_object_v<T> && !internal::IsHandle<T>;
 
+// How the bytes of a T are to be read by who doesn't have the type, a tap for one: the JSON of puma.v1.PayloadSchema, by a static Json().
+// Optional: <puma/describe.h> has it for structs that name their fields, <puma/protobuf.h> for messages.
+template <class T>
+struct Schema;
+
+namespace internal {
+using SchemaFunction = std::string (*)();
+// Of a Block: of its header; of a vector: of each element.
+template <class T>
+struct SchemaOf {
+  static constexpr SchemaFunction Get() {
+    if constexpr (requires { Schema<T>::Json(); }) {
+      return &Schema<T>::Json;
+    } else {
+      return nullptr;
+    }
+  }
+};
+template <class H>
+struct SchemaOf<Block<H>> : SchemaOf<H> {};
+template <class T>
+struct SchemaOf<std::vector<T>> : SchemaOf<T> {};
+}  // namespace internal
+
 // How the runtime knows a type without its definition.
 struct TypeInfo {
   const std::type_info* id;
-  size_t fixed_size;                 // 0: its messages have sizes of their own
-  size_t alignment;                  // that reading in place needs
-  void (*destroy)(void*) = nullptr;  // thread-only: what travels is a pointer to an object that the one who takes it destroys
+  size_t fixed_size;                          // 0: its messages have sizes of their own
+  size_t alignment;                           // that reading in place needs
+  void (*destroy)(void*) = nullptr;           // thread-only: what travels is a pointer to an object that the one who takes it destroys
+  internal::SchemaFunction schema = nullptr;  // null: its bytes don't explain themselves
   std::string name() const { return internal::Demangle(id->name()); }
   template <class T>
   static TypeInfo Of() {
     if constexpr (IsBlock<T>::value) {
-      return {&typeid(T), 0, alignof(typename IsBlock<T>::Header)};
+      return {&typeid(T), 0, alignof(typename IsBlock<T>::Header), nullptr, internal::SchemaOf<T>::Get()};
     } else if constexpr (ThreadOnly<T>) {
       return {&typeid(T), sizeof(T*), alignof(T*), [](void* object) { delete static_cast<T*>(object); }};
     } else if constexpr (Codec<T>::kInPlace) {
-      return {&typeid(T), sizeof(T), alignof(T)};
+      return {&typeid(T), sizeof(T), alignof(T), nullptr, internal::SchemaOf<T>::Get()};
     } else {
-      return {&typeid(T), 0, 1};
+      return {&typeid(T), 0, 1, nullptr, internal::SchemaOf<T>::Get()};
     }
   }
 };

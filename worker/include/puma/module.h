@@ -30,7 +30,7 @@ class Module {
 };
 
 // Changes when a module built with older headers can't be used any more.
-inline constexpr int kModuleAbi = 1;
+inline constexpr int kModuleAbi = 2;
 
 }  // namespace puma
 
