@@ -83,16 +83,17 @@ absl::StatusOr<std::string> ArgumentsToJson(const v1::InvokeCommandRequest& requ
   return json;
 }
 
-v1::RunError RunErrorOf(std::string_view failure_json) {
-  v1::RunError out;
+void SetError(std::string_view failure_json, v1::RunExit& exit) {
+  v1::RunError& out = *exit.mutable_error();
   absl::StatusOr<Error> error = control::FailureFromJson(failure_json);
   if (error.ok()) {
     Fill(*error, out);
+    exit.set_code(error->exit_code);
+    exit.set_signal(error->signal);
   } else {
     out.set_code("UNKNOWN");
     out.set_message(std::string(failure_json));
   }
-  return out;
 }
 
 absl::Status StatusOfFailure(std::string_view failure_json) {

@@ -42,8 +42,8 @@ class Invocations {
 absl::StatusOr<std::string> ArgumentsToJson(const v1::InvokeCommandRequest& request);
 // A runnable's error, as it crossed from the worker, as the status of a call: ErrorInfo says "RUNNABLE" and the types.
 absl::Status StatusOfFailure(std::string_view failure_json);
-// The same as a RunError.
-v1::RunError RunErrorOf(std::string_view failure_json);
+// The same as the end of a run, with the code or signal of the program that a puma.Exec ran.
+void SetError(std::string_view failure_json, v1::RunExit& exit);
 
 }  // namespace puma::server
 #endif  // PUMA_SERVER_SUPERVISOR_INVOCATIONS_H_

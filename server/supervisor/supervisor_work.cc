@@ -102,7 +102,7 @@ void Supervisor::ScanSlot(WorkerRec& worker, uint32_t slot) {
   Feed(*task, kind, [&](Event& event) {
     const v1::ExitCause causes[] = {v1::EXIT_CAUSE_COMPLETED, v1::EXIT_CAUSE_STOPPED, v1::EXIT_CAUSE_ERROR};
     event.exit.set_cause(causes[static_cast<int>(view.state) - static_cast<int>(control::SlotState::kCompleted)]);
-    if (view.state == control::SlotState::kFailed) *event.exit.mutable_error() = RunErrorOf(view.failure);
+    if (view.state == control::SlotState::kFailed) SetError(view.failure, event.exit);
   });
   if (!worker.group) return;  // the process ends by itself; TreeEmpty tells
   worker.slots[slot] = 0;     // its thread is joined: the slot is free

@@ -12,6 +12,8 @@ Error Nested(int depth) {
   error.types = {"std::runtime_error", "std::exception"};
   error.stack = {{"/lib/edges.so", "Edge::Find", "edges.cc", 42, ~uint64_t{0}}};
   error.path = {"doors/detector.0", "doors/tally"};
+  error.exit_code = 3;
+  error.signal = 9;
   if (depth > 0) error.causes.push_back(Nested(depth - 1));
   return error;
 }
@@ -29,6 +31,8 @@ TEST(Failure, ComesBackAsItWasWritten) {
   EXPECT_EQ(back->stack[0].offset, ~uint64_t{0});
   ASSERT_EQ(back->causes.size(), 1u);
   EXPECT_EQ(back->causes[0].causes[0].message, "level 0");
+  EXPECT_EQ(back->exit_code, 3);
+  EXPECT_EQ(back->signal, 9);
 }
 
 TEST(Failure, IsShortenedUntilItFitsAndIsStillAFailure) {

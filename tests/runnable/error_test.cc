@@ -113,6 +113,8 @@ TEST(ErrorTest, GoesThroughAStatusAndBack) {
   e.types = {"A", "B"};
   e.path = {"one", "two"};
   e.stack.push_back({"mod.so", "f()", "f.cc", 7, 99});
+  e.exit_code = 3;
+  e.signal = 9;
   e.causes.resize(1);
   e.causes[0].message = "inner";
   const absl::Status s = ToStatus(e);
@@ -122,6 +124,8 @@ TEST(ErrorTest, GoesThroughAStatusAndBack) {
   EXPECT_EQ(back.code, e.code);
   EXPECT_EQ(back.types, e.types);
   EXPECT_EQ(back.path, e.path);
+  EXPECT_EQ(back.exit_code, 3);
+  EXPECT_EQ(back.signal, 9);
   ASSERT_EQ(back.stack.size(), 1u);
   EXPECT_EQ(back.stack[0].function, "f()");
   EXPECT_EQ(back.stack[0].offset, 99u);

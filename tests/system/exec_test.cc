@@ -120,6 +120,8 @@ TEST_F(ExecTest, AnExitCodeIsAFailureUnlessItsEntrySaysOtherwise) {
   EXPECT_TRUE(WaitForState("p/fails", v1::TASK_STATE_FAILED));
   EXPECT_EQ(LastExit("p/fails").cause(), v1::EXIT_CAUSE_ERROR);
   EXPECT_TRUE(absl::StrContains(LastExit("p/fails").summary(), "command \"fails\" exited with code 3")) << LastExit("p/fails").summary();
+  EXPECT_EQ(LastExit("p/fails").code(), 3);
+  EXPECT_EQ(LastExit("p/fails").signal(), 0);
   ASSERT_TRUE(Run("counts", kNever).ok());
   EXPECT_TRUE(WaitForState("p/counts", v1::TASK_STATE_SUCCEEDED));
 }
@@ -139,6 +141,8 @@ TEST_F(ExecTest, ASignalThatKillsItIsTold) {
   ASSERT_TRUE(Run("crashes", kNever).ok());
   EXPECT_TRUE(WaitForState("p/crashes", v1::TASK_STATE_FAILED));
   EXPECT_TRUE(absl::StrContains(LastExit("p/crashes").summary(), "was killed by SIGSEGV")) << LastExit("p/crashes").summary();
+  EXPECT_EQ(LastExit("p/crashes").code(), 0);
+  EXPECT_EQ(LastExit("p/crashes").signal(), SIGSEGV);
 }
 
 TEST_F(ExecTest, AFailedProgramIsStartedAgain) {

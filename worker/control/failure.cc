@@ -30,6 +30,8 @@ Json Value(const Error& error, const Cut& cut) {
   Json json = {{"code", static_cast<int>(error.code)}, {"message", Text(error.message, cut)}};
   json["types"] = Texts(error.types, cut);
   json["path"] = Texts(error.path, cut);
+  if (error.exit_code != 0) json["exit_code"] = error.exit_code;
+  if (error.signal != 0) json["signal"] = error.signal;
   Json& stack = json["stack"] = Json::array();
   for (size_t i = 0; i < error.stack.size() && i < cut.items; ++i) {
     const Frame& frame = error.stack[i];
@@ -83,6 +85,8 @@ Error ErrorOfJson(const Json& json, size_t depth) {
     error.stack.push_back({Get<std::string>(item, "module", ""), Get<std::string>(item, "function", ""), Get<std::string>(item, "file", ""),
                            Get<int>(item, "line", 0), Get<uint64_t>(item, "offset", 0)});
   });
+  error.exit_code = Get<int>(json, "exit_code", 0);
+  error.signal = Get<int>(json, "signal", 0);
   if (depth == 0) return error;
   ForEach(json, "causes", [&](const Json& item) {
     if (item.is_object()) error.causes.push_back(ErrorOfJson(item, depth - 1));

@@ -1,7 +1,8 @@
 #ifndef PUMA_WORKER_CONTROL_FAILURE_H_
 #define PUMA_WORKER_CONTROL_FAILURE_H_
 // An error of a runnable as JSON: how it crosses from a worker to the host, in slots and results.
-//   {"code": 3, "message": "...", "types": [...], "stack": [{"function","file","line","module","offset"}], "path": [...], "causes": [...]}
+//   {"code": 3, "message": "...", "types": [...], "stack": [{"function","file","line","module","offset"}], "path": [...], "causes": [...],
+//    "exit_code": 3, "signal": 9}  (the last two only of a program that ended so)
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -104,12 +104,15 @@ absl::Status Exec::Execute() {
 // Who is asked to stop may say so with its end.
 absl::Status Exec::Judge(const ProgramEnd& end, bool asked) const {
   if (asked && (end.signal == stop_signal_ || end.code == 128 + stop_signal_)) return absl::OkStatus();
+  Error error{.code = absl::StatusCode::kAborted, .exit_code = end.signal != 0 ? 0 : end.code, .signal = end.signal};
   if (end.signal != 0) {
-    return absl::AbortedError(
-        fmt::format("command \"{}\" was killed by {}{}", command_, SignalName(end.signal), end.core_dumped ? " (core dumped)" : ""));
+    error.message =
+        fmt::format("command \"{}\" was killed by {}{}", command_, SignalName(end.signal), end.core_dumped ? " (core dumped)" : "");
+    return ToStatus(error);
   }
   if (std::find(success_codes_.begin(), success_codes_.end(), end.code) != success_codes_.end()) return absl::OkStatus();
-  return absl::AbortedError(fmt::format("command \"{}\" exited with code {}", command_, end.code));
+  error.message = fmt::format("command \"{}\" exited with code {}", command_, end.code);
+  return ToStatus(error);
 }
 
 // ---- its input

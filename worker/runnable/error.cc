@@ -106,6 +106,8 @@ void WriteError(Writer& out, const Error& e, int depth) {
   }
   out.Number(e.stack.size());
   for (const Frame& f : e.stack) WriteFrame(out, 0, f);
+  out.Number(static_cast<uint64_t>(e.exit_code));
+  out.Number(static_cast<uint64_t>(e.signal));
 }
 
 Error ReadError(Reader& in, int depth) {
@@ -116,6 +118,8 @@ Error ReadError(Reader& in, int depth) {
   e.path = in.Texts();
   for (uint64_t n = in.Count(); n > 0 && in.ok() && depth < kMaxCauses; --n) e.causes.push_back(ReadError(in, depth + 1));
   for (uint64_t n = in.Count(); n > 0 && in.ok(); --n) e.stack.push_back(ReadFrame(in));
+  e.exit_code = static_cast<int>(in.Number());
+  e.signal = static_cast<int>(in.Number());
   return e;
 }
 

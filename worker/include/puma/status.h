@@ -32,6 +32,8 @@ struct Error {
   std::vector<Frame> stack;        // at the throw, or where the Status was made
   std::vector<std::string> path;   // runnables, the first one to fail first
   std::vector<Error> causes;       // nested exceptions, the outermost first
+  int exit_code = 0;               // of a program that ended so and thereby made the error; 0: none
+  int signal = 0;                  // that ended this program; 0: none
 };
 
 absl::Status ToStatus(const Error& error);                        // OK if its code is OK
