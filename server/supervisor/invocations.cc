@@ -1,5 +1,6 @@
 #include "server/supervisor/invocations.h"
 
+#include <algorithm>
 #include <random>
 #include <utility>
 #include <vector>
@@ -11,6 +12,9 @@
 
 namespace puma::server {
 namespace {
+constexpr size_t kMostWaiting = 1000;  // for one task
+constexpr size_t kMostWaitingBytes = 4 << 20;
+
 void Fill(const Error& error, v1::RunError& out) {
   out.set_code(absl::StatusCodeToString(error.code));
   out.set_message(error.message);
@@ -33,19 +37,67 @@ Invocations::Invocations() {
   next_id_ = (uint64_t{random()} << 32 | random()) >> 1;
 }
 
-void Invocations::Add(uint64_t id, Pending pending) { pending_.emplace(id, std::move(pending)); }
+void Invocations::Add(uint64_t id, Pending pending, const Send& send) {
+  const uint64_t task = pending.task;
+  const auto queue = waiting_.find(task);
+  const bool others_wait = queue != waiting_.end();
+  const size_t bytes = pending.arguments.size();
+  if (others_wait && (queue->second.ids.size() >= kMostWaiting || queue->second.bytes + bytes > kMostWaitingBytes)) {
+    return pending.reply(absl::ResourceExhaustedError(
+        absl::StrCat("command ", pending.command, ": ", queue->second.ids.size(), " others wait already; the runnable is busy")));
+  }
+  pending_.emplace(id, std::move(pending));
+  if (!others_wait && SendNow(id, send)) return;
+  Queue& waits = waiting_[task];
+  waits.ids.push_back(id);
+  waits.bytes += bytes;
+}
+
+bool Invocations::SendNow(uint64_t id, const Send& send) {
+  Pending& pending = pending_.at(id);
+  const absl::Status sent = send(pending);
+  if (absl::IsResourceExhausted(sent)) return false;
+  if (!sent.ok()) {
+    const Reply<v1::InvokeCommandResponse> reply = std::move(pending.reply);
+    pending_.erase(id);
+    reply(sent);
+    return true;
+  }
+  pending.sent = true;
+  pending.arguments = std::string();
+  return true;
+}
+
+void Invocations::SendWaiting(const Send& send) {
+  for (auto queue = waiting_.begin(); queue != waiting_.end();) {
+    Queue& waits = queue->second;
+    while (!waits.ids.empty()) {
+      const uint64_t id = waits.ids.front();
+      const size_t bytes = pending_.at(id).arguments.size();
+      if (!SendNow(id, send)) break;
+      waits.ids.pop_front();
+      waits.bytes -= bytes;
+    }
+    queue = waits.ids.empty() ? waiting_.erase(queue) : std::next(queue);
+  }
+}
 
 std::optional<Invocations::Pending> Invocations::Take(uint64_t id) {
   auto it = pending_.find(id);
   if (it == pending_.end()) return std::nullopt;
   Pending pending = std::move(it->second);
   pending_.erase(it);
+  if (const auto queue = waiting_.find(pending.task); !pending.sent && queue != waiting_.end()) {
+    queue->second.bytes -= pending.arguments.size();
+    std::erase(queue->second.ids, id);
+    if (queue->second.ids.empty()) waiting_.erase(queue);
+  }
   return pending;
 }
 
 void Invocations::Answer(uint64_t worker, const control::ResultRecord& record, std::string_view text) {
   auto it = pending_.find(record.id);
-  if (it == pending_.end() || it->second.worker != worker) return;
+  if (it == pending_.end() || it->second.worker != worker || !it->second.sent) return;
   std::optional<Pending> pending = Take(record.id);
   if (record.code != 0) return pending->reply(StatusOfFailure(text));
   v1::InvokeCommandResponse response;
@@ -65,7 +117,8 @@ void Invocations::RunEnded(uint64_t task, int64_t run) {
   }
   for (uint64_t id : ended) {
     Pending pending = *Take(id);
-    pending.reply(absl::AbortedError(absl::StrCat("command ", pending.command, ": outcome unknown, run ", run, " ended")));
+    const char* outcome = pending.sent ? ": outcome unknown, run " : ": it did not begin, run ";
+    pending.reply(absl::AbortedError(absl::StrCat("command ", pending.command, outcome, run, " ended")));
   }
 }
 

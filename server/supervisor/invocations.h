@@ -1,9 +1,12 @@
 #ifndef PUMA_SERVER_SUPERVISOR_INVOCATIONS_H_
 #define PUMA_SERVER_SUPERVISOR_INVOCATIONS_H_
-// Commands that were sent to a worker and wait for their result.
+// Commands that wait for their result: in a worker, or here until its task's ring has room for them.
 #include <atomic>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "server/supervisor/engine.h"
@@ -20,12 +23,19 @@ class Invocations {
     int64_t run = 0;
     uint64_t worker = 0;
     uint32_t slot = 0;
-    std::string command;
+    std::string command, arguments;  // arguments: JSON; empty once it was sent
+    control::CommandRecord record{};
     Reply<v1::InvokeCommandResponse> reply;
+    bool sent = false;
   };
+  // RESOURCE_EXHAUSTED: not now.
+  using Send = std::function<absl::Status(const Pending&)>;
   // Thread-safe. A number that no other host process gives either: results of a killed host's commands must not be taken for ours.
   uint64_t NewId() { return next_id_++; }
-  void Add(uint64_t id, Pending pending);
+  // Sends it after those of its task that wait; or it waits, too. RESOURCE_EXHAUSTED to the caller when 1,000 or 4 MiB wait already.
+  void Add(uint64_t id, Pending pending, const Send& send);
+  // There may be room in the rings again.
+  void SendWaiting(const Send& send);
   // Nobody waits any more. Nothing when it has been answered.
   std::optional<Pending> Take(uint64_t id);
   // Only the worker that was asked may answer.
@@ -34,8 +44,17 @@ class Invocations {
   void RunEnded(uint64_t task, int64_t run);
 
  private:
+  // Of one task, in the order in which they came.
+  struct Queue {
+    std::deque<uint64_t> ids;
+    size_t bytes = 0;
+  };
+  // False: it waits on.
+  bool SendNow(uint64_t id, const Send& send);
+
   std::atomic<uint64_t> next_id_;
   std::map<uint64_t, Pending> pending_;
+  std::map<uint64_t, Queue> waiting_;  // by task; none is empty
 };
 
 // The arguments as the JSON object that a worker takes. Its order is the map's.

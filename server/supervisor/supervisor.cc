@@ -173,6 +173,7 @@ void Supervisor::Tick() {
   }
   pipelines_changed_ |= moved;
   taps_.Tick(MonotonicNanos());
+  invocations_.SendWaiting(SendsCommands());
 }
 
 void Supervisor::Watchdogs(int64_t) {

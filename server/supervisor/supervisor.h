@@ -227,6 +227,7 @@ class Supervisor : public Engine {
   void DeleteTask(TaskRec& task);
   void DescribeModules(std::vector<std::string> names, std::function<void()> done);
   void DescribeModule(const std::string& name, const std::string& path, std::function<void()> done);
+  Invocations::Send SendsCommands();
   void InvokeNow(const v1::InvokeCommandRequest& request, uint64_t id, absl::Time deadline, Reply<v1::InvokeCommandResponse> reply);
 
   EventLoop& loop_;

@@ -559,6 +559,8 @@ std::unique_ptr<CallHandle> Supervisor::Invoke(const v1::InvokeCommandRequest& r
   return std::make_unique<Handle>(loop_, [this, id] {
     std::optional<Invocations::Pending> pending = invocations_.Take(id);
     if (!pending) return;
+    if (!pending->sent)
+      return pending->reply(absl::CancelledError(absl::StrCat("command ", pending->command, " was given up before it began")));
     if (WorkerRec* worker = model_.worker(pending->worker)) worker->control->Cancel(pending->slot, id);
     pending->reply(absl::CancelledError(absl::StrCat("command ", pending->command, " was given up; it may still run")));
   });
@@ -587,12 +589,24 @@ void Supervisor::InvokeNow(const v1::InvokeCommandRequest& request, uint64_t id,
   }
   record.request_hash[0] = hash[0];
   record.request_hash[1] = hash[1];
-  const absl::Status sent = worker->control->SendCommand(task->slot, record, request.command(), *arguments);
-  if (!sent.ok())
-    return reply(sent.code() == absl::StatusCode::kResourceExhausted
-                     ? absl::ResourceExhaustedError(absl::StrCat("the command queue of ", request.name(), " is full; its runnable is busy"))
-                     : sent);
-  invocations_.Add(id, {task->row.uid, task->life.run, worker->id.key, task->slot, request.command(), std::move(reply)});
+  invocations_.Add(id,
+                   {.task = task->row.uid,
+                    .run = task->life.run,
+                    .worker = worker->id.key,
+                    .slot = task->slot,
+                    .command = request.command(),
+                    .arguments = *std::move(arguments),
+                    .record = record,
+                    .reply = std::move(reply)},
+                   SendsCommands());
+}
+
+Invocations::Send Supervisor::SendsCommands() {
+  return [this](const Invocations::Pending& pending) {
+    WorkerRec* worker = model_.worker(pending.worker);
+    if (worker == nullptr) return absl::AbortedError(absl::StrCat("command ", pending.command, ": run ", pending.run, " ended"));
+    return worker->control->SendCommand(pending.slot, pending.record, pending.command, pending.arguments);
+  };
 }
 
 // ---- reads: any thread ---------------------------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ void Supervisor::Drain(WorkerRec& worker, bool last) {
     describing_.erase(describing);
     done(record.code == 0 ? absl::StatusOr<std::string>(text) : StatusOfFailure(text));
   }
+  if (!results.empty()) invocations_.SendWaiting(SendsCommands());  // whoever has answered has taken something from its ring
   if (!drained.ok()) return Quarantine(worker, drained);
   ScanSlots(worker);
 }

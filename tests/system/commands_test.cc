@@ -88,16 +88,34 @@ TEST_F(CommandsTest, ADeadlineEndsTheWaitAndTheEndOfARunAbortsIt) {
 TEST_F(CommandsTest, ManyCallersAtOnceEachGetTheirOwnAnswer) {
   std::vector<std::thread> callers;
   std::atomic<int> right{0};
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 64; ++i) {
     callers.emplace_back([&, i] {
-      for (int n = 0; n < 50; ++n) {
+      for (int n = 0; n < 10; ++n) {
         absl::StatusOr<v1::InvokeCommandResponse> sum = Call("p/s", "add", {{"a", Of(i * 1000)}, {"b", Of(n)}});
         if (sum.ok() && sum->result().number_value() == i * 1000 + n) ++right;
       }
     });
   }
   for (std::thread& caller : callers) caller.join();
-  EXPECT_EQ(right.load(), 400);
+  EXPECT_EQ(right.load(), 640);
+}
+
+TEST_F(CommandsTest, WaitWhileTheRunnableIsBusyAndAreToldWhenItNeverCameToThem) {
+  const auto call_many = [&](const std::string& first, int others) {
+    std::vector<std::thread> callers;
+    std::vector<absl::Status> answers(static_cast<size_t>(others));
+    callers.emplace_back([&] { (void)Call("p/s", first, {{first == "nap" ? "how_long" : "code", first == "nap" ? Of("300ms") : Of(3)}}); });
+    for (absl::Status& answer : answers) {
+      callers.emplace_back([&] { answer = Call("p/s", "nap", {{"how_long", Of("10ms")}}).status(); });
+    }
+    for (std::thread& caller : callers) caller.join();
+    return answers;
+  };
+  for (const absl::Status& answer : call_many("nap", 40)) EXPECT_TRUE(answer.ok()) << answer;
+  for (const absl::Status& answer : call_many("leave", 40)) {
+    const bool before_or_after = answer.ok() || absl::IsFailedPrecondition(answer);  // of the end, which is up to the scheduler
+    EXPECT_TRUE(before_or_after || absl::IsAborted(answer)) << answer;
+  }
 }
 
 TEST_F(CommandsTest, MutationsWithOneRequestIdHaveOneEffect) {
