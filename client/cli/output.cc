@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -17,11 +18,11 @@ namespace {
 
 std::string ToJson(const google::protobuf::Message& message, bool lines) {
   google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = lines;
   options.always_print_primitive_fields = true;
   std::string text;
   const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
-  return status.ok() ? text : absl::StrCat("{\"error\": \"can't be written as JSON\"}");
+  if (!status.ok()) return "{\"error\": \"can't be written as JSON\"}";
+  return nlohmann::json::parse(text, nullptr, false).dump(lines ? 1 : -1);  // sorted: protobuf's maps have another order each time
 }
 
 bool Wanted(const char* variable) {
