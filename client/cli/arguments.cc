@@ -59,6 +59,7 @@ class CommandLine {
   void AddReading();
   void AddChanging();
   void AddWatching();
+  void AddRunning();
 
   CLI::App app_{"puma-ctl: drives a PUMA host from the command line"};
   std::string target_ = DefaultTarget();
@@ -73,6 +74,7 @@ class CommandLine {
   std::string advise_, start_, stop_, restart_, diff_, expand_, level_of_, level_;
   std::vector<std::string> delete_;
   CallArguments call_;
+  RunArguments run_;
   LogsArguments logs_;
   EventsArguments events_;
   TapArguments tap_;
@@ -111,6 +113,7 @@ CommandLine::CommandLine() {
       "diff: 0 no differences; 1 differences; 2 an error.");
   AddReading();
   AddChanging();
+  AddRunning();
   AddWatching();
 }
 
@@ -194,12 +197,24 @@ void CommandLine::AddChanging() {
       ->add_option("name", delete_, "the pipeline; the word \"pipeline\" may stand before it")
       ->required()
       ->expected(1, 2);
+}
 
+void CommandLine::AddRunning() {
   CLI::App* call = Add("call", "run a command of a task", [this](Session& s) { return CallCommand(s, call_); });
   call->add_option("task", call_.task, "the task")->required();
   call->add_option("command", call_.command, "the command, as its type declares it")->required();
   call->add_option("arguments", call_.values, "NAME=VALUE ...; a value is JSON, or else text");
   AddDuration(call, "--timeout", call_.timeout, "how long the command may take (default 30s)");
+
+  CLI::App* run = Add("run", "run one task, show what it prints, and end as it does", [this](Session& s) { return RunTask(s, run_); });
+  run->add_option("type", run_.type, "its type, as edges.ImageLoader; puma.Exec runs programs of the host's catalogue")->required();
+  run->add_option("parameters", run_.values, "NAME=VALUE ...; a value is JSON, or else text");
+  run->add_option("--name", run_.name, "of the pipeline that it is alone in (default: a random one); it is deleted in the end")
+      ->type_name("NAME");
+  run->footer(
+      "Exit code: 0 when the task succeeds; of a puma.Exec the program's own; 128 and the signal's number when one killed it, or you;\n"
+      "1 for other failures. The first Ctrl-C stops the task, the second one leaves at once.\n\n"
+      "Examples:\n  puma-ctl run puma.Exec command=greet\n  puma-ctl run flow.Counter count=100 -o json");
 }
 
 void CommandLine::AddWatching() {

@@ -53,7 +53,8 @@ ExitCode ChangeTasks(Session& session, const std::string& typed,
   return code;
 }
 
-// "threshold=0.4": JSON where it is JSON, else text. The host knows the types.
+}  // namespace
+
 absl::StatusOr<std::pair<std::string, google::protobuf::Value>> ParseArgument(const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
@@ -73,8 +74,6 @@ absl::StatusOr<std::pair<std::string, google::protobuf::Value>> ParseArgument(co
   argument.second = *std::move(value);
   return argument;
 }
-
-}  // namespace
 
 ExitCode StartTasks(Session& session, const std::string& name) { return ChangeTasks(session, name, &Client::StartTask); }
 ExitCode StopTasks(Session& session, const std::string& name) { return ChangeTasks(session, name, &Client::StopTask); }

@@ -64,6 +64,16 @@ struct CallArguments {
 };
 ExitCode CallCommand(Session& session, const CallArguments& arguments);
 
+// "threshold=0.4": JSON where it is JSON, else text. The host knows the types. INVALID_ARGUMENT.
+absl::StatusOr<std::pair<std::string, google::protobuf::Value>> ParseArgument(const std::string& text);
+
+struct RunArguments {
+  std::string type, name;           // name: of the pipeline; "": a random one
+  std::vector<std::string> values;  // name=value
+};
+// Ends as the task does: 0, its program's exit code, 128 and the signal that killed it; 1: any other failure.
+ExitCode RunTask(Session& session, const RunArguments& arguments);
+
 struct LogsArguments {
   std::string name, task, level, grep, since;
   std::optional<int> history;

@@ -60,24 +60,41 @@ std::string SourceName(const v1::LogSource& source) {
   return absl::StrCat(Escape(source.pipeline()), "/", Escape(source.task()), "[", source.run(), "]");
 }
 
+const v1::LogSource& SourceOf(const v1::TailLogsResponse& batch, const v1::LogRecord& record) {
+  const int index = static_cast<int>(record.source());
+  return index < batch.sources_size() ? batch.sources(index) : v1::LogSource::default_instance();
+}
+
+// What is missing before these records.
+void SayGap(const Output& output, const v1::TailLogsResponse& batch) {
+  if (!batch.has_gap()) return;
+  output.Words(absl::StrCat("-- ", batch.gap().count(),
+                            " records are missing: ", batch.gap().reason().empty() ? "read too slowly" : Escape(batch.gap().reason())));
+}
+
+// The API's message, one record a line.
+void PrintJson(const Output& output, const v1::LogSource& source, const v1::LogRecord& record) {
+  v1::TailLogsResponse line;
+  *line.add_sources() = source;
+  *line.add_records() = record;
+  line.mutable_records(0)->set_source(0);
+  output.JsonLine(line);
+}
+
+void SayDropped(const Output& output, const v1::LogSource& source, const v1::LogRecord& record) {
+  if (record.dropped_before() > 0)
+    output.Words(absl::StrCat("-- ", SourceName(source), " dropped ", record.dropped_before(), " records here: its log ring was full"));
+}
+
 void PrintBatch(const Output& output, const v1::TailLogsResponse& batch) {
-  if (batch.has_gap()) {
-    output.Words(absl::StrCat("-- ", batch.gap().count(),
-                              " records are missing: ", batch.gap().reason().empty() ? "read too slowly" : Escape(batch.gap().reason())));
-  }
+  SayGap(output, batch);
   for (const v1::LogRecord& record : batch.records()) {
-    const int index = static_cast<int>(record.source());
-    const v1::LogSource& source = index < batch.sources_size() ? batch.sources(index) : v1::LogSource::default_instance();
-    if (output.json()) {  // the API's message, one record a line
-      v1::TailLogsResponse line;
-      *line.add_sources() = source;
-      *line.add_records() = record;
-      line.mutable_records(0)->set_source(0);
-      output.JsonLine(line);
+    const v1::LogSource& source = SourceOf(batch, record);
+    if (output.json()) {
+      PrintJson(output, source, record);
       continue;
     }
-    if (record.dropped_before() > 0)
-      output.Words(absl::StrCat("-- ", SourceName(source), " dropped ", record.dropped_before(), " records here: its log ring was full"));
+    SayDropped(output, source, record);
     output.Data(LogText(source, record, output.wide(), output.colours(), absl::LocalTimeZone()));
   }
 }
@@ -119,6 +136,25 @@ std::string LogText(const v1::LogSource& source, const v1::LogRecord& record, bo
     if (!source.file().empty()) absl::StrAppend(&text, " ", Escape(source.file()), ":", source.line());
   }
   return absl::StrCat(text, " ", EscapeLines(record.message(), "    | "), "\n");
+}
+
+void PrintRun(const Output& output, const v1::TailLogsResponse& batch) {
+  SayGap(output, batch);
+  for (const v1::LogRecord& record : batch.records()) {
+    const v1::LogSource& source = SourceOf(batch, record);
+    if (output.json()) {
+      PrintJson(output, source, record);
+    } else if (record.stream() == v1::LOG_STREAM_STDOUT) {
+      output.Data(absl::StrCat(output.terminal() ? EscapeLines(record.message(), "") : record.message(), "\n"));
+    } else if (record.stream() == v1::LOG_STREAM_STDERR) {
+      output.Words(EscapeLines(record.message(), ""));
+    } else {
+      SayDropped(output, source, record);
+      std::string line = LogText(source, record, output.wide(), false, absl::LocalTimeZone());
+      line.pop_back();
+      output.Words(line);
+    }
+  }
 }
 
 ExitCode SetLogLevel(Session& session, const std::string& typed, const std::string& level) {

@@ -11,8 +11,8 @@ namespace puma::client {
 
 enum class Format { kTable, kWide, kJson, kName };
 
-// What a command ends with.
-enum ExitCode { kDone = 0, kFailed = 1, kUsage = 2 };
+// What a command ends with; `run` with others, too.
+enum ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2 };
 
 class Output {
  public:

@@ -1,5 +1,7 @@
 #include "server/supervisor/model.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
@@ -23,6 +25,11 @@ TaskRec* Model::FindTask(const std::string& full_name) const {
   if (owner == nullptr) return nullptr;
   auto it = owner->tasks.find(parts[3]);
   return it == owner->tasks.end() ? nullptr : task(it->second);
+}
+
+bool Model::IsOver(const PipelineRec& pipeline) const {
+  return pipeline.row.deleting && pipeline.tasks.empty() &&
+         std::none_of(workers.begin(), workers.end(), [&](const auto& worker) { return worker.second->pipeline == pipeline.row.name; });
 }
 
 std::string PipelineName(const std::string& pipeline) { return absl::StrCat("pipelines/", pipeline); }

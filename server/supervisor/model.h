@@ -114,7 +114,7 @@ inline int LevelNumberOf(const TaskRec& task) { return static_cast<int>(LogLevel
 struct WorkerRec {
   shim::RunId id;
   int pid = 0;
-  std::string pipeline;  // of a group
+  std::string pipeline;  // of its tasks; "" of one that describes a module
   bool group = false;
   bool describes = false;
   bool ending = false;  // it was told to end, or its leader is dead: no new tasks
@@ -145,6 +145,8 @@ struct Model {
   WorkerRec* worker(uint64_t key) const;
   PipelineRec* pipeline(const std::string& name) const;
   TaskRec* FindTask(const std::string& full_name) const;  // "pipelines/p/tasks/t"; null
+  // It is to be deleted, and neither tasks nor processes are left: all that they have logged is in the log.
+  bool IsOver(const PipelineRec& pipeline) const;
 };
 
 std::string PipelineName(const std::string& pipeline);

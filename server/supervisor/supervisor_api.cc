@@ -263,9 +263,7 @@ void Supervisor::Delete(const v1::DeletePipelineRequest& request, Reply<v1::Dele
     turn_.put_pipelines.push_back(pipeline->row);
     turn_dirty_ = pipelines_changed_ = true;
     const std::map<std::string, uint64_t> tasks = pipeline->tasks;
-    if (tasks.empty()) {
-      ForgetPipeline(pipeline->row.name);
-    }
+    if (model_.IsOver(*pipeline)) ForgetPipeline(pipeline->row.name);
     for (const auto& [name, uid] : tasks) DeleteTask(*model_.task(uid));
     Finish(call, response.SerializeAsString(), true);
   });

@@ -199,6 +199,7 @@ void Supervisor::Launch(uint64_t uid, int64_t run) {
   absl::StatusOr<WorkerRec*> worker =
       SpawnWorker(id, 1, task->row.name, absl::StrCat("task ", task->full_name), LimitsOf(task->spec.resources()));
   if (!worker.ok()) return FailStart(*task, std::string(worker.status().message()));
+  (*worker)->pipeline = task->row.pipeline;
   StartOn(**worker, *task, 0, *path, params);
 }
 
@@ -423,9 +424,7 @@ void Supervisor::TaskGone(uint64_t uid) {
   model_.tasks.erase(uid);
   pipelines_changed_ = true;
   EndIdleGroup(name);
-  if (pipeline.row.deleting && pipeline.tasks.empty() && model_.worker(pipeline.group.uid) == nullptr) {
-    ForgetPipeline(name);
-  }
+  if (model_.IsOver(pipeline)) ForgetPipeline(name);
 }
 
 // A group worker without tasks, present or to come, is ended: stopped means that nothing is left.

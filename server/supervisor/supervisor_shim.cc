@@ -120,7 +120,8 @@ void Supervisor::OnRunItem(ShimMessage& message) {
     worker->group = true;
     worker->pipeline = name;
   }
-  if (!worker->group && !worker->describes && model_.task(item.id.key) == nullptr) unmanaged_[item.id.key] = label;
+  if (const TaskRec* task = model_.task(item.id.key)) worker->pipeline = task->row.pipeline;
+  if (!worker->group && !worker->describes && worker->pipeline.empty()) unmanaged_[item.id.key] = label;
   model_.workers[item.id.key] = std::move(worker);
 }
 
@@ -237,7 +238,7 @@ void Supervisor::BecomeReady() {
   for (const auto& [name, pipeline] : model_.pipelines) reconsider_.insert(name);
   std::vector<std::string> empty;
   for (const auto& [name, pipeline] : model_.pipelines) {
-    if (pipeline->row.deleting && pipeline->tasks.empty() && model_.worker(pipeline->group.uid) == nullptr) empty.push_back(name);
+    if (model_.IsOver(*pipeline)) empty.push_back(name);
   }
   for (const std::string& name : empty) ForgetPipeline(name);
   collect_ = pipelines_changed_ = true;
@@ -395,6 +396,8 @@ void Supervisor::OnSpawnResult(ShimMessage& message) {
   for (uint64_t uid : gone->waiting) {
     if (TaskRec* task = model_.task(uid)) Launch(uid, task->life.run);
   }
+  const PipelineRec* pipeline = model_.pipeline(gone->pipeline);
+  if (pipeline != nullptr && model_.IsOver(*pipeline)) ForgetPipeline(gone->pipeline);
 }
 
 void Supervisor::OnWorkerFailed(const ShimMessage& message) {
@@ -517,9 +520,7 @@ void Supervisor::WorkerIsOver(WorkerRec& worker) {
           if (TaskRec* task = model_.task(uid)) Launch(uid, task->life.run);
         }
         PipelineRec* pipeline = model_.pipeline(gone->pipeline);
-        if (pipeline != nullptr && pipeline->row.deleting && pipeline->tasks.empty()) {
-          ForgetPipeline(gone->pipeline);
-        }
+        if (pipeline != nullptr && model_.IsOver(*pipeline)) ForgetPipeline(gone->pipeline);
       });
     });
   });
