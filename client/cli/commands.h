@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/cli/contexts.h"
 #include "client/cli/output.h"
 #include "puma/client/client.h"
 
@@ -119,6 +120,14 @@ struct GraphArguments {
 ExitCode Graph(Session& session, const GraphArguments& arguments);
 
 ExitCode Version(Session& session, bool client_only);
+// What is wrong with this machine and the host. kFailed: something is.
+ExitCode Doctor(Session& session);
+
+// Hosts by name (contexts.h). These don't speak to a host.
+ExitCode ListContexts(const Output& output);
+ExitCode UseContext(const Output& output, const std::string& name);
+ExitCode SetContext(const Output& output, const std::string& name, Context context);  // files become absolute
+ExitCode DeleteContext(const Output& output, const std::string& name);
 
 // All pages of a list.
 absl::StatusOr<v1::ListTasksResponse> AllTasks(Client& host, const std::string& parent, const std::string& filter = "");
