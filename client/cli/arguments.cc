@@ -117,6 +117,7 @@ class CommandLine {
   std::string advise_, start_, stop_, restart_, diff_, expand_, level_of_, level_;
   std::vector<std::string> delete_;
   CallArguments call_;
+  DrainArguments drain_;
   RunArguments run_;
   LogsArguments logs_;
   EventsArguments events_;
@@ -337,9 +338,20 @@ void CommandLine::AddChanging() {
                           [this](Session& s) { return RestartTasks(s, restart_); });
   restart->add_option("name", restart_, "the task or pipeline")->required();
   restart->footer("Example:\n  puma-ctl restart edges/detector.0");
-  CLI::App* forget = Add("delete", "stop the tasks of a pipeline and forget it", [this](Session& s) { return DeletePipeline(s, delete_); });
-  forget->add_option("name", delete_, "the pipeline; the word \"pipeline\" may stand before it")->required()->expected(1, 2);
-  forget->footer("Example:\n  puma-ctl delete edges");
+  CLI::App* forget =
+      Add("delete", "stop a task, or all tasks of a pipeline, and forget it", [this](Session& s) { return Delete(s, delete_); });
+  forget->add_option("name", delete_, "the task or pipeline; the word \"task\" or \"pipeline\" may stand before it")
+      ->required()
+      ->expected(1, 2);
+  forget->footer("Examples:\n  puma-ctl delete edges\n  puma-ctl delete task edges/sink");
+  CLI::App* drain =
+      Add("drain", "end all runs and start none, before the machine goes down", [this](Session& s) { return Drain(s, drain_); });
+  drain->add_flag("--undo", drain_.undo, "start runs again, as they are wanted");
+  AddDuration(drain, "--wait", drain_.timeout, "until all runs have ended (at most so long; default 60s)")
+      ->expected(0, 1)
+      ->default_str("60s");
+  drain->parse_complete_callback([this, drain] { drain_.wait = drain->count("--wait") > 0; });
+  drain->footer("Examples:\n  puma-ctl drain --wait\n  puma-ctl drain --undo");
 }
 
 void CommandLine::AddRunning() {

@@ -79,27 +79,58 @@ ExitCode StartTasks(Session& session, const std::string& name) { return ChangeTa
 ExitCode StopTasks(Session& session, const std::string& name) { return ChangeTasks(session, name, &Client::StopTask); }
 ExitCode RestartTasks(Session& session, const std::string& name) { return ChangeTasks(session, name, &Client::RestartTask); }
 
-ExitCode DeletePipeline(Session& session, const std::vector<std::string>& words) {
+ExitCode Delete(Session& session, const std::vector<std::string>& words) {
   const Output& output = session.output;
-  const std::string& typed = words.back();
-  if (words.size() == 2 && words[0] != "pipeline" && words[0] != "pipelines") {
-    return output.Error(absl::InvalidArgumentError(absl::StrCat("only pipelines can be deleted, not \"", Escape(words[0]), "\""))), kUsage;
-  }
-  const auto name = PipelineName(typed);
-  if (!name.ok()) {
-    const bool task = TaskName(typed).ok();
-    return output.Error(task
-                            ? absl::InvalidArgumentError("tasks are deleted by applying a spec without them; only pipelines can be deleted")
-                            : name.status()),
+  const auto name = TaskOrPipelineName(words.back());
+  if (!name.ok()) return output.Error(name.status()), kUsage;
+  const std::string kind = IsTask(*name) ? "task" : "pipeline";
+  if (words.size() == 2 && words[0] != kind && words[0] != kind + "s") {
+    return output.Error(absl::InvalidArgumentError(absl::StrCat("\"", Escape(words.back()), "\" is a ", kind, ", no ", Escape(words[0]),
+                                                                "; pipelines and tasks can be deleted"))),
            kUsage;
   }
   const auto host = session.Host();
   if (!host.ok()) return output.Error(host.status());
-  v1::DeletePipelineRequest request;
-  request.set_name(*name);
-  const auto deleted = (*host)->DeletePipeline(request);
-  if (!deleted.ok()) return output.Error(deleted.status());
-  output.Words(absl::StrCat("pipeline ", ShortName(*name), ": its tasks are being stopped, then it is gone"));
+  const auto remove = [&](auto request, auto method) {
+    request.set_name(*name);
+    const auto deleted = ((**host).*method)(request, CallOptions());
+    if (deleted.ok() && output.json()) output.Json(*deleted);
+    return deleted.status();
+  };
+  const absl::Status status =
+      IsTask(*name) ? remove(v1::DeleteTaskRequest(), &Client::DeleteTask) : remove(v1::DeletePipelineRequest(), &Client::DeletePipeline);
+  if (!status.ok()) return output.Error(status);
+  output.Words(absl::StrCat(kind, " ", ShortName(*name), IsTask(*name) ? ": it is being stopped" : ": its tasks are being stopped",
+                            ", then it is gone"));
+  return kDone;
+}
+
+ExitCode Drain(Session& session, const DrainArguments& arguments) {
+  const Output& output = session.output;
+  const auto connected = session.Host();
+  if (!connected.ok()) return output.Error(connected.status());
+  Client& host = **connected;
+  v1::DrainHostRequest request;
+  request.set_undo(arguments.undo);
+  const auto drained = host.DrainHost(request);
+  if (!drained.ok()) return output.Error(drained.status());
+  v1::Host now = drained->host();
+  const absl::Time deadline = absl::Now() + arguments.timeout;
+  while (arguments.wait && now.drained() && now.running_count() > 0) {
+    if (absl::Now() > deadline)
+      return output.Error(
+          absl::DeadlineExceededError(absl::StrCat(now.running_count(), " tasks still run after ", For(arguments.timeout))));
+    output.Progress(absl::StrCat(now.running_count(), " tasks still run"));
+    absl::SleepFor(absl::Milliseconds(50));
+    const auto again = host.GetHost();
+    if (!again.ok()) return output.Error(again.status());
+    now = again->host();
+  }
+  output.Progress("");
+  if (output.json()) return output.Json(now), kDone;
+  output.Words(arguments.undo ? "runs are started again"
+                              : absl::StrCat("the host is drained: ", now.running_count(),
+                                             " tasks still run, none is started until: puma-ctl drain --undo"));
   return kDone;
 }
 

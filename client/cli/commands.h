@@ -55,8 +55,14 @@ ExitCode Advise(Session& session, const std::string& pipeline);
 ExitCode StartTasks(Session& session, const std::string& name);
 ExitCode StopTasks(Session& session, const std::string& name);
 ExitCode RestartTasks(Session& session, const std::string& name);
-// `words` are a name, or "pipeline" and a name.
-ExitCode DeletePipeline(Session& session, const std::vector<std::string>& words);
+// `words` are the name of a pipeline or a task, and before it perhaps which of these.
+ExitCode Delete(Session& session, const std::vector<std::string>& words);
+
+struct DrainArguments {
+  bool undo = false, wait = false;
+  absl::Duration timeout = absl::Seconds(60);
+};
+ExitCode Drain(Session& session, const DrainArguments& arguments);
 
 struct CallArguments {
   std::string task, command;

@@ -131,7 +131,6 @@ std::vector<std::string> ValuesOf(const CLI::Option& option, const Place& place,
   const std::string first = place.positionals.empty() ? "" : place.positionals[0];
   if (name == "publisher") name = "task";
   if (name == "name" && (command == "get" || command == "describe")) name = std::string(absl::StripSuffix(first, "s"));
-  if (name == "name" && command == "delete") name = "pipeline";
   if (name == "name" && place.command->get_parent()->get_name() == "context") name = "context";
   if (name == "name" && !option.get_positional()) return {};  // a new one
   return known(name, first);

@@ -195,6 +195,15 @@ absl::StatusOr<v1::StartTaskResponse> Client::StartTask(const v1::StartTaskReque
 absl::StatusOr<v1::StopTaskResponse> Client::StopTask(const v1::StopTaskRequest& request, const CallOptions& options) {
   return impl_->Call(impl_->tasks, &v1::TaskService::Stub::StopTask, WithId(request), options);
 }
+absl::StatusOr<v1::DrainHostResponse> Client::DrainHost(const v1::DrainHostRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->hosts, &v1::HostService::Stub::DrainHost, WithId(request), options);
+}
+absl::StatusOr<v1::CreateTaskResponse> Client::CreateTask(const v1::CreateTaskRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->tasks, &v1::TaskService::Stub::CreateTask, WithId(request), options);
+}
+absl::StatusOr<v1::DeleteTaskResponse> Client::DeleteTask(const v1::DeleteTaskRequest& request, const CallOptions& options) {
+  return impl_->Call(impl_->tasks, &v1::TaskService::Stub::DeleteTask, WithId(request), options);
+}
 absl::StatusOr<v1::RestartTaskResponse> Client::RestartTask(const v1::RestartTaskRequest& request, const CallOptions& options) {
   return impl_->Call(impl_->tasks, &v1::TaskService::Stub::RestartTask, WithId(request), options);
 }

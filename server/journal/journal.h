@@ -68,6 +68,7 @@ struct JournalSnapshot {
   std::vector<PublisherRow> publishers;
   std::vector<RequestRow> requests;
   std::vector<DeadLetterRow> dead_letters;  // by id
+  bool drained = false;                     // the host is to start nothing
 };
 
 // A change, committed as a whole. Later entries of the same key win.
@@ -81,6 +82,7 @@ struct JournalChange {
   std::vector<PublisherRow> put_publishers;
   std::vector<RequestRow> put_requests;
   std::vector<DeadLetterRow> put_dead_letters;
+  std::optional<bool> drained;
 };
 
 // Thread-safe. One writer thread commits what has gathered (group commit).

@@ -112,6 +112,7 @@ absl::Status ApplyChange(Sqlite& db, const JournalChange& change) {
   status.Update(PutAll(db, change.put_publishers));
   status.Update(PutAll(db, change.put_requests));
   status.Update(PutAll(db, change.put_dead_letters));
+  if (change.drained) status.Update(db.Run("INSERT OR REPLACE INTO meta VALUES ('drained', ?)", *change.drained));
   return status;
 }
 
@@ -139,6 +140,7 @@ absl::StatusOr<JournalSnapshot> LoadSnapshot(Sqlite& db, int64_t now_unix_ns) {
   status.Update(db.Query("SELECT * FROM dead_letter ORDER BY id", [&](const Row& r) {
     all.dead_letters.push_back({r.Unsigned(0), r.Bytes(1), r.Unsigned(2), r.Unsigned(3), r.Unsigned(4), r.Bytes(5)});
   }));
+  status.Update(db.Query("SELECT value FROM meta WHERE key = 'drained'", [&](const Row& r) { all.drained = r.Int(0) != 0; }));
   if (!status.ok()) return status;
   return all;
 }

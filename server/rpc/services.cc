@@ -161,6 +161,10 @@ class HostService final : public v1::HostService::CallbackService {
     if (absl::Status status = Admit(backends_, *context, *request, NameForm::kType); !status.ok()) return Finish(context, status);
     return Later(response, [&](auto reply) { engine_->GetType(*request, std::move(reply)); });
   }
+  Reactor* DrainHost(Context* context, const v1::DrainHostRequest* request, v1::DrainHostResponse* response) override {
+    if (absl::Status status = Admit(backends_, *context, *request); !status.ok()) return Finish(context, status);
+    return Later(response, [&](auto reply) { engine_->Drain(*request, std::move(reply)); });
+  }
 
  private:
   const Backends backends_;
@@ -219,6 +223,15 @@ class TaskService final : public v1::TaskService::CallbackService {
     return Finish(context,
                   ListMatching(*request, &v1::ListTasksResponse::mutable_tasks, [&](const auto& next) { return engine_->ListTasks(next); }),
                   response);
+  }
+  Reactor* CreateTask(Context* context, const v1::CreateTaskRequest* request, v1::CreateTaskResponse* response) override {
+    if (absl::Status status = AdmitParent(backends_, *context, *request, NameForm::kPipeline); !status.ok()) return Finish(context, status);
+    if (request->task_id().empty()) return Finish(context, BadField("task_id", "must be given"));
+    return Later(response, [&](auto reply) { engine_->Create(*request, std::move(reply)); });
+  }
+  Reactor* DeleteTask(Context* context, const v1::DeleteTaskRequest* request, v1::DeleteTaskResponse* response) override {
+    if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);
+    return Later(response, [&](auto reply) { engine_->Delete(*request, std::move(reply)); });
   }
   Reactor* StartTask(Context* context, const v1::StartTaskRequest* request, v1::StartTaskResponse* response) override {
     if (absl::Status status = Admit(backends_, *context, *request, NameForm::kTask); !status.ok()) return Finish(context, status);

@@ -40,6 +40,8 @@ class Engine {
   virtual void ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTypesResponse> reply) = 0;
   virtual void GetType(const v1::GetTypeRequest& request, Reply<v1::GetTypeResponse> reply) = 0;
 
+  virtual void Drain(const v1::DrainHostRequest& request, Reply<v1::DrainHostResponse> reply) = 0;
+
   virtual void Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) = 0;
   virtual void Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) = 0;
   virtual absl::StatusOr<v1::Pipeline> GetPipeline(const std::string& name) = 0;
@@ -47,6 +49,8 @@ class Engine {
 
   virtual absl::StatusOr<v1::Task> GetTask(const std::string& name) = 0;
   virtual absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request) = 0;
+  virtual void Create(const v1::CreateTaskRequest& request, Reply<v1::CreateTaskResponse> reply) = 0;
+  virtual void Delete(const v1::DeleteTaskRequest& request, Reply<v1::DeleteTaskResponse> reply) = 0;
   virtual void Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) = 0;
   virtual void Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) = 0;
   virtual void Restart(const v1::RestartTaskRequest& request, Reply<v1::RestartTaskResponse> reply) = 0;

@@ -32,6 +32,7 @@ bool Model::IsOver(const PipelineRec& pipeline) const {
          std::none_of(workers.begin(), workers.end(), [&](const auto& worker) { return worker.second->pipeline == pipeline.row.name; });
 }
 
+std::string EtagOf(const PipelineRow& row) { return absl::StrCat(row.uid, "-", row.generation); }
 std::string PipelineName(const std::string& pipeline) { return absl::StrCat("pipelines/", pipeline); }
 std::string TaskName(const std::string& pipeline, const std::string& task) { return absl::StrCat("pipelines/", pipeline, "/tasks/", task); }
 std::string BufferName(const std::string& pipeline, const std::string& buffer) {

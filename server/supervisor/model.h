@@ -149,6 +149,7 @@ struct Model {
   bool IsOver(const PipelineRec& pipeline) const;
 };
 
+std::string EtagOf(const PipelineRow& row);
 std::string PipelineName(const std::string& pipeline);
 std::string TaskName(const std::string& pipeline, const std::string& task);
 std::string BufferName(const std::string& pipeline, const std::string& buffer);

@@ -34,6 +34,9 @@
 namespace puma::server {
 
 // Engine's methods are thread-safe; the rest is for the thread that calls Run.
+// Why tasks wait while the host is drained.
+inline constexpr char kDrained[] = "the host is drained; puma-ctl drain --undo";
+
 class Supervisor : public Engine {
  public:
   struct Options {
@@ -55,12 +58,15 @@ class Supervisor : public Engine {
   v1::Host GetHost() override;
   void ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTypesResponse> reply) override;
   void GetType(const v1::GetTypeRequest& request, Reply<v1::GetTypeResponse> reply) override;
+  void Drain(const v1::DrainHostRequest& request, Reply<v1::DrainHostResponse> reply) override;
   void Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) override;
   void Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) override;
   absl::StatusOr<v1::Pipeline> GetPipeline(const std::string& name) override;
   absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(const v1::ListPipelinesRequest& request) override;
   absl::StatusOr<v1::Task> GetTask(const std::string& name) override;
   absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request) override;
+  void Create(const v1::CreateTaskRequest& request, Reply<v1::CreateTaskResponse> reply) override;
+  void Delete(const v1::DeleteTaskRequest& request, Reply<v1::DeleteTaskResponse> reply) override;
   void Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) override;
   void Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) override;
   void Restart(const v1::RestartTaskRequest& request, Reply<v1::RestartTaskResponse> reply) override;
@@ -219,7 +225,13 @@ class Supervisor : public Engine {
   void WhenReady(std::function<void()> work);
   bool Begin(const Call& call);                                                       // false: a twin; it is answered with the first one
   void Finish(const Call& call, absl::StatusOr<std::string> response, bool changed);  // changed: after the commit, and remembered
-  void ApplyChecked(const Call& call, const v1::ApplyPipelineRequest& request, const v1::PipelineSpec& spec);
+  // Checks a spec that is to be applied, with all defaults filled in. `etag`: what the pipeline must have; "": any.
+  using Checked = std::function<void(const absl::StatusOr<v1::PipelineSpec>& spec)>;
+  void CheckApply(const v1::PipelineSpec& asked, const std::string& etag, Checked done);
+  absl::Status CheckDescribed(const v1::PipelineSpec& spec, const std::string& etag);
+  std::vector<v1::PlannedChange> PlanOf(const v1::PipelineSpec& spec) const;
+  int32_t RunningCount() const;
+  void PutDrained(bool drained);
   v1::ApplyPipelineResponse CommitApply(const v1::PipelineSpec& spec);
   void TakeOverGroup(PipelineRec& pipeline);
   uint64_t AddTask(PipelineRec& pipeline, const std::string& base, const std::string& name, int32_t replica);
@@ -271,6 +283,7 @@ class Supervisor : public Engine {
   std::atomic<bool> serving_{false};
   absl::Status ended_;
   bool shutting_down_ = false;
+  bool drained_ = false;  // no run is started
   static constexpr int64_t kDescribeDeadlineNs = 10'000'000'000;
   std::map<uint64_t, std::function<void(absl::StatusOr<std::string>)>> describing_;  // worker key to who waits
   std::multimap<int64_t, uint64_t> describe_deadlines_;                              // CLOCK_BOOTTIME ns to worker key

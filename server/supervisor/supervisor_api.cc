@@ -1,6 +1,5 @@
 // The Engine's calls. Those that change something run on the loop, in order, and answer after the commit.
 #include <algorithm>
-#include <random>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -36,11 +35,6 @@ std::string Fingerprint(Request request) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
   for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   return absl::StrCat(bytes.size(), "-", absl::Hex(hash));
-}
-
-std::string RandomHex() {
-  std::random_device random;
-  return absl::StrCat(absl::Hex(random(), absl::kZeroPad8), absl::Hex(random(), absl::kZeroPad8));
 }
 
 size_t PageSize(int asked) { return static_cast<size_t>(asked <= 0 ? kDefaultPage : std::min(asked, kLargestPage)); }
@@ -250,8 +244,7 @@ void Supervisor::Delete(const v1::DeletePipelineRequest& request, Reply<v1::Dele
     PipelineRec* pipeline = model_.pipeline(std::string(absl::StripPrefix(request.name(), "pipelines/")));
     if (pipeline == nullptr || !absl::StartsWith(request.name(), "pipelines/"))
       return Finish(call, GetPipeline(request.name()).status(), false);
-    const std::string etag = absl::StrCat(pipeline->row.uid, "-", pipeline->row.generation);
-    if (!request.etag().empty() && request.etag() != etag)
+    if (!request.etag().empty() && request.etag() != EtagOf(pipeline->row))
       return Finish(call, absl::AbortedError("the pipeline has changed since its etag was read; read it again"), false);
     v1::DeletePipelineResponse response;
     v1::PipelineSpec nothing;
@@ -276,178 +269,130 @@ void Supervisor::DeleteTask(TaskRec& task) {
   if (model_.task(uid) != nullptr) PutTask(task);
 }
 
+// ---- drain ---------------------------------------------------------------------------------------------------------------------------
+
+void Supervisor::Drain(const v1::DrainHostRequest& request, Reply<v1::DrainHostResponse> reply) {
+  WhenReady([this, request, call = MakeCall("DrainHost", request, std::move(reply))] {
+    if (!Begin(call)) return;
+    const bool changes = !request.validate_only() && drained_ == request.undo();
+    if (changes) {
+      TellWish("host", request.undo() ? "undo the drain" : "drain", request.request_id());
+      PutDrained(!request.undo());
+    }
+    v1::DrainHostResponse response;
+    *response.mutable_host() = GetHost();
+    response.mutable_host()->set_drained(drained_);
+    response.mutable_host()->set_running_count(RunningCount());
+    Finish(call, response.SerializeAsString(), !request.validate_only());
+  });
+}
+
+// Runs end as when a pipeline's strategy ends them: the wish to run stays, and nothing is counted as a failure.
+void Supervisor::PutDrained(bool drained) {
+  drained_ = drained;
+  turn_.drained = drained;
+  turn_dirty_ = pipelines_changed_ = true;
+  for (const auto& [name, pipeline] : model_.pipelines) reconsider_.insert(name);
+  if (!drained) return;
+  std::vector<uint64_t> uids;
+  for (const auto& [uid, task] : model_.tasks) uids.push_back(uid);
+  for (const uint64_t uid : uids) {
+    TaskRec* task = model_.task(uid);
+    if (task == nullptr) continue;
+    Feed(*task, Event::Kind::kStrategy, [](Event& event) {
+      event.run = 0;
+      event.reason = kDrained;
+    });
+    if (model_.task(uid) != nullptr) PutTask(*task);
+  }
+}
+
+int32_t Supervisor::RunningCount() const {
+  return static_cast<int32_t>(
+      std::count_if(model_.tasks.begin(), model_.tasks.end(), [](const auto& task) { return task.second->life.run_started; }));
+}
+
 // ---- apply ---------------------------------------------------------------------------------------------------------------------------
 
 void Supervisor::Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) {
   WhenReady([this, request, call = MakeCall("Apply", request, std::move(reply))] {
     if (!Begin(call)) return;
-    v1::PipelineSpec spec;
-    if (absl::Status checked = CheckSpec(request.spec(), &spec); !checked.ok()) return Finish(call, checked, false);
-    const std::vector<std::string> modules(spec.modules().begin(), spec.modules().end());
-    DescribeModules(modules, [this, call, request, spec] { ApplyChecked(call, request, spec); });
+    CheckApply(request.spec(), request.etag(), [this, request, call](const absl::StatusOr<v1::PipelineSpec>& spec) {
+      if (!spec.ok()) return Finish(call, spec.status(), false);
+      const std::vector<v1::PlannedChange> changes = PlanOf(*spec);
+      if (!request.validate_only()) {
+        TellWish(PipelineName(spec->pipeline()), absl::StrCat("apply: ", Counts(changes)), request.request_id());
+        return Finish(call, CommitApply(*spec).SerializeAsString(), true);
+      }
+      v1::ApplyPipelineResponse response;
+      response.mutable_pipeline()->set_name(PipelineName(spec->pipeline()));
+      *response.mutable_pipeline()->mutable_spec() = *spec;
+      response.mutable_changes()->Assign(changes.begin(), changes.end());
+      Finish(call, response.SerializeAsString(), false);
+    });
   });
 }
 
-void Supervisor::ApplyChecked(const Call& call, const v1::ApplyPipelineRequest& request, const v1::PipelineSpec& spec) {
-  FieldViolations violations;
-  std::map<std::string, v1::RunnableType> types;
-  for (int i = 0; i < spec.modules_size(); ++i) {
-    absl::StatusOr<std::vector<v1::RunnableType>> described = types_.TypesOf(spec.modules(i));
-    if (described.ok()) {
-      for (const v1::RunnableType& type : *described) types[std::string(absl::StripPrefix(type.name(), "types/"))] = type;
-    } else {
-      violations.Add(absl::StrCat("modules[", i, "]"),
-                     absl::StrCat("module ", spec.modules(i), ": ", std::string(described.status().message())));
+void Supervisor::Create(const v1::CreateTaskRequest& request, Reply<v1::CreateTaskResponse> reply) {
+  WhenReady([this, request, call = MakeCall("CreateTask", request, std::move(reply))] {
+    if (!Begin(call)) return;
+    const PipelineRec* pipeline = model_.pipeline(std::string(absl::StripPrefix(request.parent(), "pipelines/")));
+    if (pipeline == nullptr) return Finish(call, GetPipeline(request.parent()).status(), false);
+    const std::string name = TaskName(pipeline->row.name, request.task_id());
+    if (pipeline->spec.tasks().contains(request.task_id()))
+      return Finish(call, absl::AlreadyExistsError(absl::StrCat("task ", name, " exists; apply the pipeline to change it")), false);
+    v1::PipelineSpec asked = pipeline->spec;
+    (*asked.mutable_tasks())[request.task_id()] = request.spec();
+    const std::string module = request.spec().type().substr(0, request.spec().type().find('.'));
+    if (std::find(asked.modules().begin(), asked.modules().end(), module) == asked.modules().end()) asked.add_modules(module);
+    const std::string etag = request.etag().empty() ? EtagOf(pipeline->row) : request.etag();  // its spec is the one that was read here
+    CheckApply(asked, etag, [this, request, call, name](const absl::StatusOr<v1::PipelineSpec>& spec) {
+      if (!spec.ok()) return Finish(call, spec.status(), false);
+      v1::CreateTaskResponse response;
+      const std::vector<v1::PlannedChange> changes = PlanOf(*spec);
+      response.mutable_changes()->Assign(changes.begin(), changes.end());
+      if (request.validate_only()) return Finish(call, response.SerializeAsString(), false);
+      TellWish(name, "create", request.request_id());
+      CommitApply(*spec);
+      for (const auto& [local, planned] : TasksOf(*spec)) {
+        TaskRec* task = planned.base == request.task_id() ? model_.FindTask(TaskName(spec->pipeline(), local)) : nullptr;
+        if (task != nullptr) *response.add_tasks() = View(*task);
+      }
+      Finish(call, response.SerializeAsString(), true);
+    });
+  });
+}
+
+void Supervisor::Delete(const v1::DeleteTaskRequest& request, Reply<v1::DeleteTaskResponse> reply) {
+  WhenReady([this, request, call = MakeCall("DeleteTask", request, std::move(reply))] {
+    if (!Begin(call)) return;
+    const std::string name = request.name().substr(0, request.name().find("/tasks/"));
+    const std::string local = request.name().substr(std::min(request.name().size(), name.size() + strlen("/tasks/")));
+    const PipelineRec* pipeline = model_.pipeline(std::string(absl::StripPrefix(name, "pipelines/")));
+    if (pipeline == nullptr) return Finish(call, GetPipeline(name).status(), false);
+    if (!pipeline->spec.tasks().contains(local)) {
+      const TaskRec* replica = model_.FindTask(request.name());
+      if (replica == nullptr || replica->row.deleting) return Finish(call, GetTask(request.name()).status(), replica != nullptr);
+      return Finish(
+          call,
+          absl::FailedPreconditionError(absl::StrCat("task ", request.name(), " is a replica; delete ",
+                                                     TaskName(pipeline->row.name, replica->row.base), ", or apply fewer replicas")),
+          false);
     }
-  }
-  if (violations.empty()) {
-    if (absl::Status checked = CheckTypes(spec, types, options_.commands); !checked.ok()) return Finish(call, checked, false);
-  } else {
-    return Finish(call, violations.ToStatus(absl::StrCat("pipeline ", spec.pipeline())), false);
-  }
-  const PipelineRec* pipeline = model_.pipeline(spec.pipeline());
-  const std::string etag = pipeline == nullptr ? "" : absl::StrCat(pipeline->row.uid, "-", pipeline->row.generation);
-  if (!request.etag().empty() && request.etag() != etag)
-    return Finish(
-        call, absl::AbortedError(absl::StrCat("pipeline ", spec.pipeline(), " has changed since its etag was read; read it again")), false);
-  if (pipeline != nullptr && pipeline->row.deleting)
-    return Finish(call,
-                  WithRetryInfo(absl::FailedPreconditionError(
-                                    absl::StrCat("pipeline ", spec.pipeline(), " is being deleted; apply again when it is gone")),
-                                absl::Milliseconds(500)),
-                  false);
-  for (const auto& [name, planned] : TasksOf(spec)) {
-    const TaskRec* old = model_.FindTask(TaskName(spec.pipeline(), name));
-    if (old != nullptr && old->row.deleting)
-      return Finish(call,
-                    WithRetryInfo(absl::FailedPreconditionError(
-                                      absl::StrCat("task ", old->full_name, " is being deleted; apply again when it is gone")),
-                                  absl::Milliseconds(500)),
-                    false);
-  }
-  if (request.validate_only()) {
-    v1::ApplyPipelineResponse response;
-    response.mutable_pipeline()->set_name(PipelineName(spec.pipeline()));
-    *response.mutable_pipeline()->mutable_spec() = spec;
-    for (auto& change : PlanChanges(pipeline == nullptr ? v1::PipelineSpec() : pipeline->spec, spec)) *response.add_changes() = change;
-    return Finish(call, response.SerializeAsString(), false);
-  }
-  const std::vector<v1::PlannedChange> changes = PlanChanges(pipeline == nullptr ? v1::PipelineSpec() : pipeline->spec, spec);
-  TellWish(PipelineName(spec.pipeline()), absl::StrCat("apply: ", Counts(changes)), request.request_id());
-  Finish(call, CommitApply(spec).SerializeAsString(), true);
-}
-
-v1::ApplyPipelineResponse Supervisor::CommitApply(const v1::PipelineSpec& spec) {
-  PipelineRec* pipeline = model_.pipeline(spec.pipeline());
-  const int64_t now = RealNanos();
-  if (pipeline == nullptr) {
-    auto created = std::make_unique<PipelineRec>();
-    created->row.name = spec.pipeline();
-    created->row.uid = RandomHex();
-    created->row.generation = 0;
-    created->row.create_unix_ns = now;
-    pipeline = created.get();
-    model_.pipelines[spec.pipeline()] = std::move(created);
-    TakeOverGroup(*pipeline);
-  }
-  v1::ApplyPipelineResponse response;
-  const std::vector<v1::PlannedChange> changes = PlanChanges(pipeline->spec, spec);
-  const bool any = pipeline->row.generation == 0 || std::any_of(changes.begin(), changes.end(), [](const auto& change) {
-                     return change.action() != v1::PlannedChange::ACTION_NONE;
-                   });
-  if (any) {
-    ++pipeline->row.generation;
-    pipeline->row.update_unix_ns = now;
-  }
-  pipeline->spec = spec;
-  pipeline->row.spec = spec.SerializeAsString();
-  turn_.put_pipelines.push_back(pipeline->row);
-  turn_dirty_ = true;
-  const std::map<std::string, PlannedTask> planned = TasksOf(spec);
-  for (const v1::PlannedChange& change : changes) {
-    *response.add_changes() = change;
-    const std::string prefix = PipelineName(spec.pipeline()) + "/tasks/";
-    if (!absl::StartsWith(change.name(), prefix)) continue;
-    const std::string local = change.name().substr(prefix.size());
-    if (change.action() == v1::PlannedChange::ACTION_CREATE) {
-      AddTask(*pipeline, planned.at(local).base, local, planned.at(local).replica);
-    } else if (change.action() == v1::PlannedChange::ACTION_DELETE) {
-      DeleteTask(*model_.FindTask(change.name()));
-    } else {
-      ChangeTask(*pipeline, *model_.FindTask(change.name()), change.action());
-    }
-  }
-  reconsider_.insert(spec.pipeline());
-  ShowPipelines();
-  *response.mutable_pipeline() = *GetPipeline(PipelineName(spec.pipeline()));
-  return response;
-}
-
-// A group worker that another journal's host left running is ended before this pipeline's own may start.
-void Supervisor::TakeOverGroup(PipelineRec& pipeline) {
-  for (auto it = unmanaged_.begin(); it != unmanaged_.end(); ++it) {
-    if (it->second != absl::StrCat("group ", PipelineName(pipeline.row.name))) continue;
-    WorkerRec& group = *model_.worker(it->first);
-    group.group = true;
-    group.pipeline = pipeline.row.name;
-    pipeline.group = {group.id.key, pipeline.row.name, static_cast<int64_t>(group.id.run)};
-    turn_.put_groups.push_back(pipeline.group);
-    KillTree(group);
-    unmanaged_.erase(it);
-    return;
-  }
-}
-
-uint64_t Supervisor::AddTask(PipelineRec& pipeline, const std::string& base, const std::string& name, int32_t replica) {
-  auto task = std::make_unique<TaskRec>();
-  task->full_name = TaskName(pipeline.row.name, name);
-  task->spec = pipeline.spec.tasks().at(base);
-  task->policy = PolicyOf(task->spec);
-  task->row.pipeline = pipeline.row.name;
-  task->row.name = name;
-  task->row.base = base;
-  task->row.replica = replica;
-  task->row.generation = pipeline.row.generation;
-  // A run that another journal's host left running is this task's now: it is ended first, so that there are never two.
-  for (const auto& [key, label] : unmanaged_) {
-    if (label != absl::StrCat("task ", task->full_name)) continue;
-    WorkerRec& worker = *model_.worker(key);
-    task->row.uid = key;
-    task->life.run = static_cast<int64_t>(worker.id.run);
-    task->worker = key;
-    worker.slots.assign(1, key);
-    EndUncounted(*task, worker);
-    break;
-  }
-  unmanaged_.erase(task->row.uid);
-  if (task->row.uid == 0) {
-    absl::StatusOr<uint64_t> uid = journal_.NewUid();
-    task->row.uid = uid.ok() ? *uid : NewId();
-  }
-  const uint64_t uid = task->row.uid;
-  TaskRec& added = *task;
-  model_.tasks[uid] = std::move(task);
-  pipeline.tasks[name] = uid;
-  if (added.spec.stopped()) Feed(added, Event::Kind::kStop, [](Event& event) { event.run = 0; });
-  PutTask(added);
-  Show(added);
-  return uid;
-}
-
-void Supervisor::ChangeTask(PipelineRec& pipeline, TaskRec& task, v1::PlannedChange::Action action) {
-  if (action == v1::PlannedChange::ACTION_NONE) return;
-  RememberWhoLeft(task, &pipeline.spec.tasks().at(task.row.base));
-  const v1::LogLevel level_before = task.spec.log_level();
-  task.spec = pipeline.spec.tasks().at(task.row.base);
-  task.policy = PolicyOf(task.spec);
-  if (task.spec.log_level() != level_before) task.life.log_level = v1::LOG_LEVEL_UNSPECIFIED;
-  if (action == v1::PlannedChange::ACTION_UPDATE) task.row.generation = pipeline.row.generation;
-  Feed(task, Event::Kind::kSpecChanged, [](Event& event) { event.run = 0; });
-  task.rewired = true;
-  if (task.worker == 0) GateDown(task);  // else when its run is over: until then it reads in place
-  task.lanes_ended = task.life.state == v1::TASK_STATE_SUCCEEDED || task.life.state == v1::TASK_STATE_FAILED;
-  PutTask(task);
-  Show(task);
+    v1::PipelineSpec asked = pipeline->spec;
+    asked.mutable_tasks()->erase(local);
+    const std::string etag = request.etag().empty() ? EtagOf(pipeline->row) : request.etag();
+    CheckApply(asked, etag, [this, request, call](const absl::StatusOr<v1::PipelineSpec>& spec) {
+      if (!spec.ok()) return Finish(call, spec.status(), false);
+      v1::DeleteTaskResponse response;
+      const std::vector<v1::PlannedChange> changes = PlanOf(*spec);
+      response.mutable_changes()->Assign(changes.begin(), changes.end());
+      if (request.validate_only()) return Finish(call, response.SerializeAsString(), false);
+      TellWish(request.name(), "delete", request.request_id());
+      CommitApply(*spec);
+      Finish(call, response.SerializeAsString(), true);
+    });
+  });
 }
 
 // ---- types ---------------------------------------------------------------------------------------------------------------------------

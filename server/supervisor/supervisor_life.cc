@@ -135,6 +135,7 @@ void Supervisor::Strategy(TaskRec& failed) {
 // ---- starting ------------------------------------------------------------------------------------------------------------------------
 
 std::string Supervisor::WaitsFor(const TaskRec& task) const {
+  if (drained_) return kDrained;
   const PipelineRec& pipeline = *model_.pipeline(task.row.pipeline);
   for (const auto& [name, condition] : task.spec.depends_on()) {
     for (const auto& [local, uid] : pipeline.tasks) {
@@ -438,7 +439,8 @@ void Supervisor::EndIdleGroup(const std::string& name) {
   for (const auto& [local, uid] : pipeline->tasks) {
     const TaskRec& task = *model_.task(uid);
     const v1::TaskState state = task.life.state;
-    const bool comes = state == v1::TASK_STATE_PENDING || state == v1::TASK_STATE_STARTING || state == v1::TASK_STATE_BACKOFF;
+    const bool soon = state == v1::TASK_STATE_PENDING || state == v1::TASK_STATE_BACKOFF;
+    const bool comes = state == v1::TASK_STATE_STARTING || (soon && !drained_);
     if (IsThread(task) && comes && !task.life.deleting) return;
   }
   KillTree(*group);

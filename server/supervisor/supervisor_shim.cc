@@ -83,6 +83,7 @@ void Supervisor::AdoptJournal(const JournalSnapshot& snapshot) {
     model_.tasks[row.uid] = std::move(task);
   }
   for (const RequestRow& row : snapshot.requests) requests_[row.id] = row;
+  drained_ = snapshot.drained;
   AdoptLetters(snapshot.dead_letters);
 }
 

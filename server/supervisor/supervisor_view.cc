@@ -117,7 +117,7 @@ void Supervisor::ShowPipelines() {
     view.set_name(PipelineName(name));
     view.set_uid(pipeline->row.uid);
     view.set_generation(pipeline->row.generation);
-    view.set_etag(absl::StrCat(pipeline->row.uid, "-", pipeline->row.generation));
+    view.set_etag(EtagOf(pipeline->row));
     *view.mutable_spec() = pipeline->spec;
     SetTime(pipeline->row.create_unix_ns, view.mutable_create_time());
     SetTime(pipeline->row.update_unix_ns, view.mutable_update_time());
@@ -151,6 +151,8 @@ void Supervisor::ShowPipelines() {
   }
   host.set_pipeline_count(static_cast<int32_t>(model_.pipelines.size()));
   host.set_task_count(static_cast<int32_t>(model_.tasks.size()));
+  host.set_running_count(RunningCount());
+  host.set_drained(drained_);
   host.set_cpu_count(get_nprocs());
   host.set_memory_bytes(static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
   SetTime(started_unix_ns_, host.mutable_start_time());

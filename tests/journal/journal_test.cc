@@ -73,9 +73,12 @@ TEST_F(JournalTest, GivesBackEveryFieldAfterReopening) {
   change.put_publishers = {{UINT64_MAX, "frames", 4, true, "no disk"}};
   change.put_requests = {{"apply/1", binary, "answer", kFarFuture}};
   change.put_dead_letters = {{3, "edges", UINT64_MAX, 7, UINT64_MAX - 1, binary}};
+  change.drained = true;
+  EXPECT_FALSE(Load().drained);
   ASSERT_TRUE(Commit(change).ok());
   Open();
   const JournalSnapshot all = Load();
+  EXPECT_TRUE(all.drained);
   ASSERT_THAT(all.pipelines, SizeIs(1));
   EXPECT_EQ(all.pipelines[0].spec, binary);
   EXPECT_EQ(all.pipelines[0].uid, "uid-1");

@@ -269,6 +269,47 @@ void FakeEngine::Change(const Request& request, v1::TaskState state, Reply<Respo
   });
 }
 
+void FakeEngine::Drain(const v1::DrainHostRequest& request, Reply<v1::DrainHostResponse> reply) {
+  Later([this, request, reply] {
+    v1::DrainHostResponse response;
+    *response.mutable_host() = GetHost();
+    response.mutable_host()->set_drained(!request.undo());
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      request_ids_.push_back(request.request_id());
+    }
+    reply(std::move(response));
+  });
+}
+
+void FakeEngine::Create(const v1::CreateTaskRequest& request, Reply<v1::CreateTaskResponse> reply) {
+  Later([this, request, reply] {
+    v1::Task task;
+    task.set_name(request.parent() + "/tasks/" + request.task_id());
+    *task.mutable_spec() = request.spec();
+    v1::CreateTaskResponse response;
+    *response.add_tasks() = task;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      request_ids_.push_back(request.request_id());
+      if (tasks_.count(task.name()) > 0) return reply(absl::AlreadyExistsError(task.name()));
+      tasks_[task.name()] = task;
+      Show(task);
+    }
+    reply(std::move(response));
+  });
+}
+
+void FakeEngine::Delete(const v1::DeleteTaskRequest& request, Reply<v1::DeleteTaskResponse> reply) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    request_ids_.push_back(request.request_id());
+    if (tasks_.count(request.name()) == 0) return Later([reply, request] { reply(NoSuch(request.name())); });
+  }
+  Forget(request.name());
+  Later([reply] { reply(v1::DeleteTaskResponse()); });
+}
+
 void FakeEngine::Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) {
   Change(request, v1::TASK_STATE_RUNNING, std::move(reply));
 }

@@ -29,12 +29,15 @@ class FakeEngine final : public Engine {
   v1::Host GetHost() override;
   void ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTypesResponse> reply) override;
   void GetType(const v1::GetTypeRequest& request, Reply<v1::GetTypeResponse> reply) override;
+  void Drain(const v1::DrainHostRequest& request, Reply<v1::DrainHostResponse> reply) override;
   void Apply(const v1::ApplyPipelineRequest& request, Reply<v1::ApplyPipelineResponse> reply) override;
   void Delete(const v1::DeletePipelineRequest& request, Reply<v1::DeletePipelineResponse> reply) override;
   absl::StatusOr<v1::Pipeline> GetPipeline(const std::string& name) override;
   absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(const v1::ListPipelinesRequest& request) override;
   absl::StatusOr<v1::Task> GetTask(const std::string& name) override;
   absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request) override;
+  void Create(const v1::CreateTaskRequest& request, Reply<v1::CreateTaskResponse> reply) override;
+  void Delete(const v1::DeleteTaskRequest& request, Reply<v1::DeleteTaskResponse> reply) override;
   void Start(const v1::StartTaskRequest& request, Reply<v1::StartTaskResponse> reply) override;
   void Stop(const v1::StopTaskRequest& request, Reply<v1::StopTaskResponse> reply) override;
   void Restart(const v1::RestartTaskRequest& request, Reply<v1::RestartTaskResponse> reply) override;

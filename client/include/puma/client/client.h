@@ -58,6 +58,8 @@ class Client {
   absl::StatusOr<v1::GetTypeResponse> GetType(const v1::GetTypeRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::ListTypesResponse> ListTypes(const v1::ListTypesRequest& request = {}, const CallOptions& options = {});
 
+  absl::StatusOr<v1::DrainHostResponse> DrainHost(const v1::DrainHostRequest& request = {}, const CallOptions& options = {});
+
   absl::StatusOr<v1::ApplyPipelineResponse> ApplyPipeline(const v1::ApplyPipelineRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::GetPipelineResponse> GetPipeline(const v1::GetPipelineRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::ListPipelinesResponse> ListPipelines(const v1::ListPipelinesRequest& request = {}, const CallOptions& options = {});
@@ -65,6 +67,8 @@ class Client {
 
   absl::StatusOr<v1::GetTaskResponse> GetTask(const v1::GetTaskRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request = {}, const CallOptions& options = {});
+  absl::StatusOr<v1::CreateTaskResponse> CreateTask(const v1::CreateTaskRequest& request, const CallOptions& options = {});
+  absl::StatusOr<v1::DeleteTaskResponse> DeleteTask(const v1::DeleteTaskRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::StartTaskResponse> StartTask(const v1::StartTaskRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::StopTaskResponse> StopTask(const v1::StopTaskRequest& request, const CallOptions& options = {});
   absl::StatusOr<v1::RestartTaskResponse> RestartTask(const v1::RestartTaskRequest& request, const CallOptions& options = {});
