@@ -73,6 +73,12 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
     // Without details it may be gRPC's own error: is there a host at all?
     if (absl::IsUnavailable(translated) && status.error_details().empty()) {
       if (absl::Status probed = ProbeHost(target); !probed.ok()) return probed;
+      if (!absl::StartsWith(target, "unix:")) {
+        return absl::UnavailableError(
+            absl::StrCat("no host answers at ", target,
+                         options.tls ? " over TLS" : " without TLS; if it wants TLS, bring certificates (puma-ctl: --ca, --cert, --key)",
+                         ": ", status.error_message()));
+      }
     }
     AddDetails(status.error_details(), translated);
     return translated;

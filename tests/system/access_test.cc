@@ -101,6 +101,20 @@ TEST_F(AccessTest, ACertificateDoesWhatItsRoleMayAndTheRestIsRefusedInWordsAndTo
   })) << client().ListEvents()->ShortDebugString();
 }
 
+TEST_F(AccessTest, AContextBringsTheCertificatesAndWhoBringsNoneIsToldSo) {
+  const std::map<std::string, std::string> config{{"PUMA_CONFIG", Directory() + "/contexts.yaml"}};
+  const Ran plain = RunProgram({PUMA_BIN "/puma-ctl", "--host", address_, "get", "pipelines"}, config);
+  EXPECT_EQ(plain.code, 1);
+  EXPECT_TRUE(absl::StrContains(plain.err, "--ca")) << plain.err;
+  ASSERT_EQ(RunProgram({PUMA_BIN "/puma-ctl", "context", "set", "lab", "--host", address_, "--ca", Tls("ca.pem"), "--cert",
+                        Tls("robot.pem"), "--key", Tls("robot.key"), "--server-name", "localhost"},
+                       config)
+                .code,
+            0);
+  const Ran list = RunProgram({PUMA_BIN "/puma-ctl", "get", "pipelines"}, config);
+  EXPECT_EQ(list.code, 0) << list.err;
+}
+
 TEST_F(AccessTest, ATokenCountsOverTheSocketAndChangesOfTheFileHoldAtOnce) {
   ASSERT_TRUE(Apply(absl::StrCat("pipeline: robots\n", kServant)).ok());
   const std::string token = Directory() + "/token";
