@@ -97,10 +97,10 @@ TEST_F(TapTest, ShowsWhatIsInStructsAndProtobufMessages) {
   StartHost();
   ASSERT_TRUE(Apply(R"(
 pipeline: p
-modules: [flow]
+modules: [described]
 buffers: {poses: {on_full: drop_oldest}, durations: {on_full: drop_oldest}}
 tasks:
-  poser: {type: flow.Poser, outputs: {poses: poses, durations: durations}}
+  poser: {type: described.Poser, outputs: {poses: poses, durations: durations}}
 )")
                   .ok());
   ASSERT_TRUE(WaitForState("p/poser", v1::TASK_STATE_RUNNING));

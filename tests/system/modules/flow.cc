@@ -1,7 +1,5 @@
 // Runnables of the system tests: numbers go in, and what came out is asked for by a command.
-#include <puma/describe.h>
 #include <puma/module.h>
-#include <puma/protobuf.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,34 +9,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "google/protobuf/duration.pb.h"
-
 namespace {
-
-struct Pose {
-  double x, y;
-  char frame[8];
-};
-BOOST_DESCRIBE_STRUCT(Pose, (), (x, y, frame))
-
-// Publishes messages that say their fields, one of each when it is told to.
-class Poser : public puma::Runnable {
- public:
-  explicit Poser(puma::Setup& setup)
-      : poses_(setup.Output<Pose>("poses")), durations_(setup.Output<google::protobuf::Duration>("durations")) {
-    setup.Command("pose", &Poser::Tell, {"x"}, "publishes one of each");
-  }
-
- private:
-  absl::Status Tell(double x) {
-    PUMA_RETURN_IF_ERROR(poses_.PublishValue({x, 2, "map"}));
-    google::protobuf::Duration duration;
-    duration.set_seconds(static_cast<int64_t>(x));
-    return durations_.PublishValue(duration);
-  }
-  puma::Output<Pose> poses_;
-  puma::Output<google::protobuf::Duration> durations_;
-};
 
 // Publishes 0, 1, 2, ... and completes. A restarted one begins anew: what counts is what arrives.
 class Counter : public puma::Runnable {
@@ -235,7 +206,6 @@ class Servant : public puma::Runnable {
 PUMA_MODULE(flow) {
   module.Add<Counter>("Counter");
   module.Add<Teller>("Teller");
-  module.Add<Poser>("Poser");
   module.Add<Talker>("Talker");
   module.Add<Listener>("Listener");
   module.Add<Relay>("Relay");
