@@ -188,6 +188,16 @@ std::string Signature(const v1::CommandInfo& command) {
   return absl::StrCat(text, ")", command.result().empty() ? "" : " -> " + command.result());
 }
 
+// " {x: double, frame: char[8]}" of a struct that names its fields, " (puma.v1.Task)" of a protobuf message.
+std::string FieldsOf(const v1::PayloadSchema& schema) {
+  if (schema.has_protobuf()) return absl::StrCat(" (", schema.protobuf().message(), ")");
+  if (!schema.has_structure()) return "";
+  std::vector<std::string> fields;
+  for (const v1::FieldSchema& field : schema.structure().fields())
+    fields.push_back(absl::StrCat(field.name(), ": ", field.type(), field.has_count() ? absl::StrCat("[", field.count(), "]") : ""));
+  return absl::StrCat(" {", absl::StrJoin(fields, ", "), "}");
+}
+
 std::string DescribeType(const v1::RunnableType& type) {
   Page page;
   page.Line(0, "Type", ShortName(type.name()));
@@ -203,7 +213,8 @@ std::string DescribeType(const v1::RunnableType& type) {
     if (!list.empty()) page.Title(0, title);
     for (const v1::PortInfo& port : list) {
       page.Line(1, port.name(),
-                absl::StrCat(port.type(), port.optional() ? ", optional" : "", port.help().empty() ? "" : "; ", port.help()));
+                absl::StrCat(port.type(), FieldsOf(port.schema()), port.optional() ? ", optional" : "", port.help().empty() ? "" : "; ",
+                             port.help()));
     }
   };
   ports("Inputs", type.inputs());

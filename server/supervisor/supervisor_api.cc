@@ -37,6 +37,13 @@ std::string Fingerprint(Request request) {
   return absl::StrCat(bytes.size(), "-", absl::Hex(hash));
 }
 
+// They are large: a page of types would not fit into a message.
+void DropDescriptors(google::protobuf::RepeatedPtrField<v1::PortInfo>& ports) {
+  for (v1::PortInfo& port : ports) {
+    if (port.schema().has_protobuf()) port.mutable_schema()->mutable_protobuf()->clear_descriptors();
+  }
+}
+
 size_t PageSize(int asked) { return static_cast<size_t>(asked <= 0 ? kDefaultPage : std::min(asked, kLargestPage)); }
 
 template <class View>
@@ -461,7 +468,11 @@ void Supervisor::ListTypes(const v1::ListTypesRequest& request, Reply<v1::ListTy
       for (const std::string& name : names) {
         absl::StatusOr<std::vector<v1::RunnableType>> types = types_.TypesOf(name);
         if (types.ok()) {
-          for (v1::RunnableType& type : *types) *response.add_types() = std::move(type);
+          for (v1::RunnableType& type : *types) {
+            DropDescriptors(*type.mutable_inputs());
+            DropDescriptors(*type.mutable_outputs());
+            *response.add_types() = std::move(type);
+          }
           continue;
         }
         v1::BrokenModule& broken = *response.add_broken();

@@ -118,6 +118,15 @@ tasks:
   EXPECT_EQ(fields.at("frame").string_value(), "map");
   ASSERT_TRUE(durations.ReadUntil([&] { return !durations.messages.empty(); })) << durations.status;
   EXPECT_EQ(durations.messages[0].value().string_value(), "7s");
+
+  const std::string described = Ctl({"describe", "type", "described.Poser"}).out;
+  EXPECT_THAT(described, HasSubstr("{x: double, y: double, frame: char[8]}"));
+  EXPECT_THAT(described, HasSubstr("(google.protobuf.Duration)"));
+  v1::GetTypeRequest get;
+  get.set_name("types/described.Poser");
+  const auto type = client().GetType(get);
+  EXPECT_THAT(type->type().outputs(1).schema().protobuf().descriptors(), HasSubstr("google/protobuf/duration.proto"));
+  EXPECT_EQ(client().ListTypes()->types(0).outputs(1).schema().protobuf().descriptors(), "");
 }
 
 TEST_F(TapTest, SeesWhatIsPublishedAndWhoPublishedIt) {
