@@ -130,7 +130,7 @@ class CommandLine {
 };
 
 const std::map<std::string, Format> kFormats = {
-    {"table", Format::kTable}, {"wide", Format::kWide}, {"json", Format::kJson}, {"name", Format::kName}};
+    {"table", Format::kTable}, {"wide", Format::kWide}, {"json", Format::kJson}, {"yaml", Format::kYaml}, {"name", Format::kName}};
 
 CommandLine::CommandLine() {
   app_.name("puma-ctl");
@@ -151,8 +151,8 @@ CommandLine::CommandLine() {
               graph_.form = form;
             }
           },
-          "table, wide, json or name; for graph: dot or mermaid")
-      ->check(CLI::IsMember({"table", "wide", "json", "name", "dot", "mermaid"}))
+          "table, wide, json, yaml or name; for graph: dot or mermaid")
+      ->check(CLI::IsMember({"table", "wide", "json", "yaml", "name", "dot", "mermaid"}))
       ->type_name("FORM");
   app_.footer(
       "Names: \"edges\" is a pipeline, \"edges/loader\" a task (or a buffer) of it.\n"

@@ -260,7 +260,9 @@ ExitCode DescribeHost(const Output& output, Client& client) {
   page.Line(0, "Process", absl::StrCat(host.pid(), ", shim ", host.shim_pid()));
   page.Line(0, "Started", Time(host.start_time(), absl::Now()));
   page.Line(0, "Incarnation", absl::StrCat(host.incarnation()));
-  page.Line(0, "Runs", absl::StrCat(host.task_count(), " tasks in ", host.pipeline_count(), " pipelines"));
+  page.Line(0, "Tasks",
+            absl::StrCat(host.task_count(), " in ", host.pipeline_count(), " pipelines, ", host.running_count(), " run",
+                         host.drained() ? "; drained: none is started until puma-ctl drain --undo" : ""));
   page.Line(0, "Isolation", absl::StrJoin(host.isolation(), ", "));
   page.Line(0, "State", host.state_directory());
   page.Line(0, "Log", host.log_file());

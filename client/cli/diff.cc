@@ -150,7 +150,7 @@ ExitCode ExpandSpec(Session& session, const std::string& path) {
   const std::optional<Checked> checked = Check(session, path, code);
   if (!checked) return code;
   const v1::PipelineSpec& spec = checked->plan.pipeline().spec();
-  if (session.output.json()) return session.output.Json(spec), kDone;
+  if (session.output.format() == Format::kJson) return session.output.Json(spec), kDone;
   session.output.Data(EscapeLines(ToYaml(spec), "") + "\n");  // its escapes are YAML's, too
   return kDone;
 }

@@ -11,7 +11,8 @@ using Json = nlohmann::ordered_json;
 
 // Looks as the API's messages do; what is no UTF-8 is replaced.
 inline void PrintJson(const Output& output, const Json& document) {
-  output.Data(document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  const std::string text = document.dump(1, ' ', false, Json::error_handler_t::replace);
+  output.Data(output.format() == Format::kYaml ? YamlOf(text) : text + "\n");
 }
 
 }  // namespace puma::client

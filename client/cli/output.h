@@ -9,7 +9,7 @@
 
 namespace puma::client {
 
-enum class Format { kTable, kWide, kJson, kName };
+enum class Format { kTable, kWide, kJson, kYaml, kName };
 
 // What a command ends with; `run` with others, too.
 enum ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2 };
@@ -20,15 +20,15 @@ class Output {
   explicit Output(Format format);
 
   Format format() const { return format_; }
-  bool json() const { return format_ == Format::kJson; }
+  bool json() const { return format_ == Format::kJson || format_ == Format::kYaml; }  // for programs; Json writes either
   bool wide() const { return format_ == Format::kWide; }
   bool colours() const { return colours_; }          // of standard output
   bool terminal() const { return terminal_; }        // standard output is one
   bool shows_progress() const { return progress_; }  // standard error is a terminal
 
   void Data(const std::string& text) const;                       // as it is
-  void Json(const google::protobuf::Message& message) const;      // one document
-  void JsonLine(const google::protobuf::Message& message) const;  // one line, for streams
+  void Json(const google::protobuf::Message& message) const;      // one document, as JSON or YAML
+  void JsonLine(const google::protobuf::Message& message) const;  // for streams: one line, or a YAML document after ---
   void Words(const std::string& line) const;                      // a line for people
   void Progress(const std::string& line) const;                   // replaces the last progress; "" removes it
   // Says what went wrong. Returns the exit code that fits.
@@ -40,6 +40,9 @@ class Output {
   Format format_;
   bool terminal_, colours_, progress_;
 };
+
+// JSON text as YAML, block style.
+std::string YamlOf(const std::string& json);
 
 // A value as JSON text.
 std::string JsonText(const google::protobuf::Message& message);

@@ -212,6 +212,21 @@ TEST_F(CtlTest, TasksAndWholePipelinesAreStartedAndStopped) {
   EXPECT_THAT(never.err, HasSubstr("0 of 4 succeeded"));
 }
 
+TEST_F(CtlTest, YamlSaysWhatJsonSays) {
+  Apply();
+  const std::string yaml = Ctl({"get", "pipelines", "-o", "yaml"}).out;
+  EXPECT_THAT(yaml, HasSubstr("pipelines:\n  - "));
+  EXPECT_THAT(yaml, HasSubstr("name: pipelines/edges\n"));
+  EXPECT_THAT(yaml, HasSubstr("loader:\n"));
+  host_.Log("edges", "loader", "yes");
+  host_.Log("edges", "loader", "a: \"b\"");
+  const std::string logs = Ctl({"logs", "-o", "yaml"}).out;
+  EXPECT_EQ(Ctl({"expand", "-f", Write(kSpec), "-o", "yaml"}).out, Ctl({"expand", "-f", Write(kSpec)}).out) << "as spec files are written";
+  EXPECT_THAT(logs, StartsWith("---\n"));
+  EXPECT_THAT(logs, HasSubstr("message: \"yes\"\n"));
+  EXPECT_THAT(logs, HasSubstr("message: \"a: \\\"b\\\"\"\n"));
+}
+
 TEST_F(CtlTest, PipelinesAreDeletedWithOrWithoutTheWord) {
   Apply();
   EXPECT_EQ(Ctl({"delete", "pipeline", "edges"}).code, 0);
