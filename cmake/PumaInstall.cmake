@@ -26,6 +26,20 @@ install(FILES ${PROJECT_BINARY_DIR}/package/pumaConfig.cmake ${PROJECT_BINARY_DI
               cmake/puma_test_main.cc
         DESTINATION ${package_dir})
 
+# The client library, for programs that drive a host: the component "client".
+if(TARGET puma_client)
+  set_target_properties(puma_client PROPERTIES EXPORT_NAME client)
+  set_target_properties(puma_grpc PROPERTIES EXPORT_NAME grpc)
+  set_target_properties(puma_proto PROPERTIES EXPORT_NAME proto)
+  install(TARGETS puma_client puma_grpc puma_proto EXPORT pumaClientTargets
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+          INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  install(EXPORT pumaClientTargets NAMESPACE puma:: DESTINATION ${package_dir})
+  install(DIRECTORY client/include/puma/client DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/puma FILES_MATCHING PATTERN "*.h")
+  install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/puma/v1 DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/puma
+          FILES_MATCHING PATTERN "*.pb.h" PATTERN "*.grpc.pb.h" EXCLUDE)
+endif()
+
 # The example module, the promise to clients, and the service.
 if(TARGET edges)
   install(TARGETS edges LIBRARY DESTINATION ${PUMA_MODULE_DIR})

@@ -26,7 +26,7 @@ function(puma_room name)
   cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
   add_library(puma_${name} STATIC ${ROOM_SOURCES})
   add_library(puma::${name} ALIAS puma_${name})
-  target_link_libraries(puma_${name} PUBLIC puma_rules ${ROOM_LINK} PRIVATE ${ROOM_PRIVATE_LINK})
+  target_link_libraries(puma_${name} PUBLIC $<BUILD_INTERFACE:puma_rules> ${ROOM_LINK} PRIVATE ${ROOM_PRIVATE_LINK})
   cmake_language(EVAL CODE "cmake_language(DEFER CALL puma_precompile puma_${name} ${PUMA_PRECOMPILED_KIND})")  # the folder may choose its own
 endfunction()
 

@@ -73,6 +73,22 @@ class PackageTest(unittest.TestCase):
         for kind in ("threads", "processes"):
             self.assertIn(f"add up to 385, between {kind}", run(build / "squares", kind, "10"))
 
+    def test_the_example_client_builds_and_runs_against_an_install(self):
+        source = self.folder / "control"
+        source.mkdir()
+        shutil.copy(options.source / "client/examples/control.cc", source)
+        readme = (options.source / "client/examples/README.md").read_text()
+        (source / "CMakeLists.txt").write_text(re.search(r"^```cmake\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL).group(1))
+        build = self.folder / "control-build"
+        run("cmake", "-S", source, "-B", build, "-G", options.generator, f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_CXX_COMPILER={options.compiler}",
+            "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror -O1")
+        run("cmake", "--build", build)
+        (self.folder / "spec.json").write_text('{"pipeline": "p"}')
+        words = [str(build / "control"), f"unix:{self.folder}/nobody.sock", str(self.folder / "spec.json"), "p/t", "go"]
+        alone = subprocess.run(words, capture_output=True, text=True, timeout=WATCHDOG_S)
+        self.assertNotEqual(alone.returncode, 0)
+        self.assertIn("start one with: puma-host", alone.stdout + alone.stderr)
+
     def test_the_readmes_logging_works_from_an_install(self):
         readme = (options.source / "README.md").read_text()
         program = re.search(r"^## Logging$.*?^```cpp\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL).group(1)

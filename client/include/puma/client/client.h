@@ -29,7 +29,7 @@ struct Options {
 
 struct CallOptions {
   absl::Time deadline = absl::InfiniteFuture();  // infinite: Options::timeout for a unary call, none for a stream
-  std::stop_token stop;                          // gives the call up: CANCELLED
+  std::stop_token stop{};                        // gives the call up: CANCELLED
 };
 
 // A stream of batches, pulled. Thread-compatible, but Cancel may come from any thread.
