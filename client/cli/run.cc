@@ -26,7 +26,7 @@ namespace {
 constexpr absl::Duration kNoEnd = absl::Hours(24 * 365);
 constexpr absl::Duration kLogPatience = absl::Seconds(5);  // for records that never come: the reader was too slow for them
 
-// SIGINT and SIGTERM as a call on a thread of its own, as long as it lives. Made before any other thread.
+// Keeps SIGINT and SIGTERM from all threads that are made while it lives, and SIGPIPE from all.
 class Interrupts {
  public:
   Interrupts() {
@@ -34,29 +34,29 @@ class Interrupts {
     sigaddset(&signals_, SIGINT);
     sigaddset(&signals_, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+    signal(SIGPIPE, SIG_IGN);
   }
-  ~Interrupts() {
-    thread_ = {};
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  void Call(std::function<void(int signal)> interrupted) {
-    thread_ = std::jthread([this, interrupted = std::move(interrupted)](const std::stop_token& stop) {
+  ~Interrupts() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  // A thread that makes calls of them, as long as it lives.
+  std::jthread Listen(std::function<void(int signal)> interrupted) const {
+    return std::jthread([signals = signals_, interrupted = std::move(interrupted)](const std::stop_token& stop) {
       const timespec wait{0, 50'000'000};
       while (!stop.stop_requested()) {
-        if (const int signal = sigtimedwait(&signals_, nullptr, &wait); signal > 0) interrupted(signal);
+        if (const int signal = sigtimedwait(&signals, nullptr, &wait); signal > 0) interrupted(signal);
       }
     });
   }
 
  private:
   sigset_t signals_, before_;
-  std::jthread thread_;
 };
 
 // Prints the log of the task while it runs.
 class LogPrinter {
  public:
-  LogPrinter(Client& host, const Output& output, const std::string& parent) : host_(host), output_(output), parent_(parent) {
+  // `unread`: nobody reads standard output any more.
+  LogPrinter(Client& host, const Output& output, const std::string& parent, std::function<void()> unread)
+      : host_(host), output_(output), parent_(parent), unread_(std::move(unread)) {
     stream_ = host.TailLogs(Request(-1, true));
     thread_ = std::thread([this] { Print(); });
   }
@@ -102,6 +102,7 @@ class LogPrinter {
       const bool more = batch.ok() && batch->has_value();
       if (more) PrintRun(output_, **batch);
       const bool read = output_.Flush();
+      if (!read) unread_();
       const std::lock_guard lock(mutex_);
       over_ = !more || !read;
       ++batches_;
@@ -114,6 +115,7 @@ class LogPrinter {
   Client& host_;
   const Output& output_;
   const std::string parent_;
+  const std::function<void()> unread_;
   std::unique_ptr<Stream<v1::TailLogsResponse>> stream_;
   std::mutex mutex_;  // of what follows
   std::condition_variable changed_;
@@ -198,16 +200,17 @@ ExitCode RunTask(Session& session, const RunArguments& arguments) {
 
   std::stop_source give_up;
   std::atomic<int> interrupted{0};
-  interrupts.Call([&](int signal) {
+  const auto stop = [&](int signal) {
     if (interrupted.exchange(signal) != 0) return give_up.request_stop(), void();
-    output.Words("stopping it; once more: without waiting for its end");
-    v1::StopTaskRequest stop;
-    stop.set_name(task);
-    (void)host.StopTask(stop);
-  });
+    if (signal != SIGPIPE) output.Words("stopping it; once more: without waiting for its end");
+    v1::StopTaskRequest wish;
+    wish.set_name(task);
+    (void)host.StopTask(wish);
+  };
+  const std::jthread listening = interrupts.Listen(stop);
   absl::StatusOr<v1::WaitTaskResponse> ended;
   {
-    LogPrinter printer(host, output, pipeline);
+    LogPrinter printer(host, output, pipeline, [&] { stop(SIGPIPE); });
     v1::WaitTaskRequest wait;
     wait.set_name(task);
     ended = host.WaitTask(wait, {.deadline = absl::Now() + kNoEnd, .stop = give_up.get_token()});

@@ -78,6 +78,15 @@ TEST_F(RunTest, DoesNotTakeAPipelineThatIsThere) {
   EXPECT_EQ(Pipelines().size(), 1u);
 }
 
+TEST_F(RunTest, AReaderThatGoesStopsTheTask) {
+  StartHostWith({{"yes", "yes"}});
+  const std::string ctl = absl::StrCat(PUMA_BIN, "/puma-ctl --host ", Target(), " run puma.Exec command=yes");
+  const Ran ran = RunProgram({"/bin/bash", "-c", absl::StrCat(ctl, " | head -n 3; exit ${PIPESTATUS[0]}")});
+  EXPECT_EQ(ran.out, "y\ny\ny\n");
+  EXPECT_EQ(ran.code, 128 + SIGPIPE) << ran.err;
+  EXPECT_THAT(Pipelines(), IsEmpty());
+}
+
 TEST_F(RunTest, AnInterruptStopsTheTask) {
   StartHost();
   const std::string ctl = absl::StrCat(PUMA_BIN, "/puma-ctl");
