@@ -203,7 +203,7 @@ absl::StatusOr<Context> CommandLine::Resolve() const {
 
 ExitCode CommandLine::Run() {
   const Output output(format_);
-  if (local_) {
+  if (local_ || client_only_) {  // a mistake in the contexts is no matter then
     Session nowhere(output, "");
     return action_(nowhere);
   }
@@ -254,6 +254,13 @@ void CommandLine::AddLocals() {
 }
 
 std::vector<std::string> CommandLine::Offer(const std::vector<std::string>& words) {
+  const auto variable = [](const char* name, std::string& file) {
+    if (const char* value = std::getenv(name)) file = value;
+  };
+  variable("PUMA_CA", given_.tls.ca);
+  variable("PUMA_CERT", given_.tls.certificate);
+  variable("PUMA_KEY", given_.tls.key);
+  variable("PUMA_TOKEN_FILE", given_.token_file);
   for (size_t i = 0; i + 2 < words.size(); ++i) {
     if (words[i] == "--host") given_.host = words[i + 1];
     if (words[i] == "--context") context_ = words[i + 1];

@@ -86,6 +86,7 @@ TEST_F(ReferenceTest, MistakesInTheContextsAreShownInTheirPlace) {
     EXPECT_EQ(ran.code, 2);
     EXPECT_THAT(ran.err, StartsWith("error: " + config_ + mistake)) << text;
     EXPECT_EQ(Bare({"context", "set", "x", "--host", "y"}).code, 1) << "and nothing is overwritten";
+    EXPECT_EQ(Bare({"version", "--client"}).code, 0) << "who needs no host needs no contexts";
     std::stringstream kept;
     kept << std::ifstream(config_).rdbuf();
     EXPECT_EQ(kept.str(), text);
